@@ -1,0 +1,12 @@
+"""All benchmarks, one after the other: `make bench`."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import reader
+from tools.terminal import start_logging
+
+if __name__ == "__main__":
+    start_logging()
+    sys.exit(reader.main())

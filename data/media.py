@@ -1,0 +1,354 @@
+"""The one reader of video and audio files: probe, pictures with exact times, seeking, sound.
+
+    with open_video("match.mp4") as video:
+        print(video.info.size, video.info.rate)
+        for frame in video.frames(start=60, stop=70):
+            picture = frame.rgb(short_side=256)      # uint8 HWC, RGB, upright, square pixels
+        samples = video.audio(60, 70, rate=16000)    # float32, samples x 1
+
+Times are `Fraction` seconds after the first shown picture, whatever the container says.
+Arguments may be int, float or Fraction.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.stream import Discard
+
+from data.colour import RgbConverter, colour_of
+from data.display import UPRIGHT, Size, Turn, check_size, fit_short_side, square_pixels, turn_of
+from data.faults import MediaError, check_file, nothing_to_see
+from data.mediainfo import Tally, VideoInfo, notes_on, settle_rate
+from data.opening import open_container, open_pictures
+from data.packets import Clock, Damage, decode, read_packets
+from data.sound import Sound, sound_info
+
+Time = int | float | Fraction
+Reader = Iterator["Frame"]
+
+WIDEST_PIXEL = 8  # a pixel aspect beyond this is a writing error
+
+
+class Frame:
+    """One shown picture: when it is shown, and its pixels once they are asked for."""
+
+    __slots__ = ("_look", "picture", "pts", "time")
+
+    def __init__(self, picture: av.VideoFrame, pts: int, time: Fraction, look: _Look) -> None:
+        self.picture = picture  # the decoder's frame: planes as coded, not to be written to
+        self.pts = pts
+        self.time = time
+        self._look = look
+
+    @property
+    def key(self) -> bool:
+        return bool(self.picture.key_frame)
+
+    @property
+    def interlaced(self) -> bool:
+        return bool(self.picture.interlaced_frame)
+
+    def rgb(self, short_side: int | None = None, size: Size | None = None) -> np.ndarray:
+        """uint8 HWC, RGB, upright, pixels square; smaller if asked, never larger unless `size`."""
+        look = self._look
+        if size is None:
+            size = look.size if short_side is None else fit_short_side(look.size, short_side)
+        return look.converter.convert(self.picture, check_size(size), look.turn)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How this video's pictures are to be shown."""
+
+    size: Size
+    turn: Turn
+    pixel_aspect: Fraction
+    converter: RgbConverter
+
+
+class Video:
+    """An open video. Reads one passage at a time: a new one ends the one before it."""
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        check_file(path)
+        _keep_large_blocks()
+        self.path = str(path)
+        self.damage = Damage()  # of the passage last read
+        self._threads = threads
+        self._sounds: dict[int, Sound] = {}
+        self._container: Any = None
+        self._look: _Look | None = None
+        self._fresh: Reader | None = None  # frames from the first on, if none was read yet
+        self._reading: object = None
+        try:
+            self._begin()
+            self.info = self._describe()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Video:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._reading = None
+        for sound in self._sounds.values():
+            sound.close()
+        self._sounds.clear()
+        if self._container is not None:
+            self._container.close()
+
+    def frames(
+        self, start: Time | None = None, stop: Time | None = None, *, keyframes: bool = False
+    ) -> Reader:
+        """Pictures in shown order with `start <= time < stop`; only keyframes if asked."""
+        begin = as_time(start or 0)
+        end = None if stop is None else as_time(stop)
+        self._reading = passage = object()
+        for frame in self._passage(begin, keyframes):
+            if frame.time < begin:
+                continue
+            if end is not None and frame.time >= end:
+                return
+            yield frame
+            if self._reading is not passage:
+                raise RuntimeError(
+                    f"{self.path!r}: this passage ended when another was begun or the video was "
+                    "closed; open the video twice to read two passages side by side"
+                )
+
+    def frame_at(self, time: Time) -> Frame:
+        """The picture on screen at this time; the last one stays there."""
+        moment = as_time(time)
+        if moment < 0:
+            raise ValueError(f"{self.path!r} shows nothing before 0, asked for {time}")
+        self._reading = None
+        shown: Frame | None = None
+        for frame in self._passage(moment, keyframes=False):
+            if shown is not None and frame.time > moment:
+                break
+            shown = frame
+        assert shown is not None  # a passage holds at least the picture it was found by
+        return shown
+
+    def audio(
+        self, start: Time, stop: Time, rate: int | None = None, channels: int = 1, track: int = 0
+    ) -> np.ndarray:
+        """float32, samples x channels, -1 to 1; silence where the file has none.
+
+        Ranges that touch give samples that join: sample n is at n / rate seconds.
+        """
+        if track not in self._sounds:
+            count = len(self.info.sounds)
+            if not 0 <= track < count:
+                tracks = "no sound" if not count else f"{count} sound track(s), counted from 0"
+                raise MediaError(self.path, f"has {tracks}; track {track} was asked for",
+                                 "probe it to see its tracks")  # fmt: skip
+            zero = self._zero * self._time_base
+            self._sounds[track] = Sound(lambda: open_container(self.path), track, zero)
+        sound = self._sounds[track]
+        rate = sound.info.rate if rate is None else rate
+        return sound.read(as_time(start), as_time(stop), rate, channels)
+
+    def measure(self, decode_all: bool = False) -> VideoInfo:
+        """The facts with `found`: a pass over all packets, or over all pictures."""
+        if self._fresh is None:
+            self._begin()
+        frames, self._fresh, self._reading = self._fresh, None, None
+        assert frames is not None
+        self._tally.done = False
+        stamps = array("q", (frame.pts for frame in frames)) if decode_all else None
+        for _ in self._packets:
+            pass
+        found = self._tally.found(self._zero, self._time_base, stamps)
+        stream = self._stream
+        rate = settle_rate(stream.average_rate, stream.guessed_rate, found, self._time_base)
+        info = replace(self.info, found=found, rate=rate)
+        return replace(info, notes=notes_on(info, self.damage))
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _begin(self, keyframes: bool = False) -> None:
+        """Open the file anew and decode its first picture, which sets zero and the look."""
+        if self._container is not None:
+            self._container.close()
+        self.damage = Damage()
+        self._container, self._stream = open_pictures(self.path)
+        self._stream.codec_context.thread_count = self._threads
+        self._stream.thread_type = "AUTO"
+        for stream in self._container.streams:
+            if stream.index != self._stream.index:
+                stream.discard = Discard.all
+        self._tally = Tally()
+        self._packets = self._tally.watch(self._read_packets(keyframes))
+        pictures = decode(self._packets, self.damage)
+        first = next(pictures, None)
+        if first is None or self._tally.encrypted:
+            raise nothing_to_see(self.path, self._stream, self._tally)
+        self._tally.done = True
+        clock = self._clock()
+        pts = clock.place(first)
+        if self._look is None:
+            self._zero, self._time_base, self._first = pts, first.time_base, first
+            self._look = _look_of(first, self._stream)
+        self._fresh = chain([self._frame(first, pts)], self._following(pictures, clock))
+
+    def _passage(self, begin: Fraction, keyframes: bool) -> Reader:
+        """Frames from a keyframe at or before `begin`, or from the beginning of the file."""
+        fresh, self._fresh = self._fresh, None
+        if begin <= 0 and fresh is not None and not keyframes:
+            return fresh
+        self.damage = Damage()
+        target = self._zero + int(begin / self._time_base)
+        second = max(1, int(1 / self._time_base))
+        back = 0
+        while target - back > self._zero:
+            frames = self._seek(target - back, target, keyframes)
+            if frames is not None:
+                return frames
+            back = max(4 * back, second)
+        self._begin(keyframes)
+        fresh, self._fresh = self._fresh, None
+        assert fresh is not None
+        return fresh
+
+    def _seek(self, where: int, target: int, keyframes: bool) -> Reader | None:
+        """Frames from a keyframe shown at or before `target`; None if the seek led past it.
+
+        Containers seek by decoding time or by guesswork, so what comes out is looked at.
+        """
+        try:
+            self._container.seek(where, stream=self._stream)
+        except FFmpegError:
+            return None
+        packets = self._read_packets(keyframes)
+        key = next((packet for packet in packets if packet.is_keyframe), None)
+        if key is None or key.pts is None or key.pts > target:
+            return None
+        pictures = decode(chain([key], packets), self.damage)
+        first = next(pictures, None)
+        if first is None or first.pts is None or first.pts > target:
+            return None
+        return self._following(chain([first], pictures), self._clock())
+
+    def _read_packets(self, keyframes: bool) -> Iterator[av.Packet]:
+        packets = read_packets(self._container, self._stream, self.damage)
+        if not keyframes:
+            return packets
+        return (packet for packet in packets if packet.is_keyframe or not packet.size)
+
+    def _following(self, pictures: Iterator[av.VideoFrame], clock: Clock) -> Reader:
+        size = None
+        for picture in pictures:
+            if size not in (None, (picture.width, picture.height)):
+                self.damage.size_changes += 1
+            size = picture.width, picture.height
+            yield self._frame(picture, clock.place(picture))
+
+    def _frame(self, picture: av.VideoFrame, pts: int) -> Frame:
+        assert self._look is not None
+        return Frame(picture, pts, (pts - self._zero) * self._time_base, self._look)
+
+    def _clock(self) -> Clock:
+        stream = self._stream
+        return Clock(stream.time_base, stream.guessed_rate or stream.average_rate, self.damage)
+
+    def _describe(self) -> VideoInfo:
+        stream, first, look = self._stream, self._first, self._look
+        assert look is not None
+        zero = self._zero * self._time_base
+        info = VideoInfo(
+            path=self.path,
+            container=self._container.format.name,
+            codec=stream.codec_context.name,
+            profile=stream.profile,
+            pixel_format=first.format.name,
+            coded_size=(first.width, first.height),
+            size=look.size,
+            pixel_aspect=look.pixel_aspect,
+            turn=look.turn,
+            rate=settle_rate(stream.average_rate, stream.guessed_rate, None, self._time_base),
+            time_base=self._time_base,
+            zero=self._zero,
+            frames_claimed=stream.frames or None,
+            seconds_claimed=_claimed_length(self._container, stream),
+            interlaced=bool(first.interlaced_frame),
+            colour=colour_of(first),
+            sounds=tuple(sound_info(sound, zero) for sound in self._container.streams.audio),
+        )
+        return replace(info, notes=notes_on(info, None))
+
+
+def open_video(path: str | Path, threads: int = 0) -> Video:
+    """Open a video for reading; `threads` decode it, 0 takes as many as there are cores."""
+    return Video(path, threads)
+
+
+def probe(path: str | Path, decode_all: bool = False) -> VideoInfo:
+    """All facts about a video. `found` counts packets, or every picture if all are decoded."""
+    with Video(path, threads=0 if decode_all else 1) as video:
+        return video.measure(decode_all)
+
+
+def open_sound(path: str | Path, track: int = 0) -> Sound:
+    """The sound of a file that needs no pictures; its clock's zero is its first sample."""
+    check_file(path)
+    with open_container(path) as container:
+        count = len(container.streams.audio)
+    if not 0 <= track < count:
+        raise MediaError(path, f"has {count} sound tracks; track {track} was asked for",
+                         "choose another file or track")  # fmt: skip
+    return Sound(lambda: open_container(path), track, None)
+
+
+def as_time(value: Time) -> Fraction:
+    """Exact seconds; a float means the simple fraction it stands for (0.1 is 1/10)."""
+    if not math.isfinite(value):
+        raise ValueError(f"a time is a finite number of seconds, got {value}")
+    return Fraction(value).limit_denominator(10**6) if isinstance(value, float) else Fraction(value)
+
+
+def _look_of(first: av.VideoFrame, stream: Any) -> _Look:
+    side_data: Any = first.side_data
+    matrix = side_data.get("DISPLAYMATRIX")
+    turn = UPRIGHT
+    if matrix is not None:
+        turn = turn_of([int(number) for number in np.frombuffer(bytes(matrix), np.int32)])
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not Fraction(1, WIDEST_PIXEL) <= aspect <= WIDEST_PIXEL:
+        aspect = Fraction(1)
+    size = turn.size(square_pixels((first.width, first.height), aspect))
+    return _Look(size, turn, aspect, RgbConverter())
+
+
+def _claimed_length(container: Any, stream: Any) -> Fraction | None:
+    if stream.duration is not None:
+        return Fraction(stream.duration * stream.time_base)
+    if container.duration is not None:
+        return Fraction(container.duration, av.time_base)
+    return None
+
+
+@cache
+def _keep_large_blocks() -> None:
+    """Let the C library keep freed pictures instead of handing each back to the kernel.
+
+    Freeing one block this large raises glibc's thresholds for the whole process. Without it a
+    1080p RGB picture is mapped and cleared anew every time: half again the time of decoding.
+    """
+    np.empty(31 << 20, np.uint8)

@@ -1,0 +1,89 @@
+"""What every test stands on: media made once, no network, no leftover random state, no noise."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import synth
+
+OURS = ("data", "train", "network", "tools", "train_")
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], synth.Made]:
+    """`media("bframes")`: that variant of tests/synth.py, written once a session."""
+    folder = tmp_path_factory.mktemp("media")
+    made: dict[str, synth.Made] = {}
+
+    def get(name: str) -> synth.Made:
+        if name not in made:
+            made[name] = synth.make(name, folder)
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(autouse=True)
+def _isolated_random_state() -> Iterator[None]:
+    """Every test starts from the same state and hands back what it found."""
+    before, numpy_before = random.getstate(), np.random.get_state()
+    random.seed(0)
+    np.random.seed(0)
+    yield
+    random.setstate(before)
+    np.random.set_state(numpy_before)
+
+
+class _Complaints(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith(OURS):
+            self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")
+
+
+@pytest.fixture(autouse=True)
+def complaints() -> Iterator[list[str]]:
+    """Our warnings and errors of this test. What it expects it takes out: `complaints.clear()`."""
+    handler = _Complaints()
+    logging.getLogger().addHandler(handler)
+    yield handler.lines
+    logging.getLogger().removeHandler(handler)
+    assert not handler.lines, "logged during the test:\n" + "\n".join(handler.lines)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: socket.socket, address: object) -> None:
+        raise AssertionError(f"a test wanted to reach {address}; tests make what they need")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """GPU tests are skipped without a GPU, unless the run says that it must have one."""
+    if not any(item.get_closest_marker("gpu") for item in items):
+        return
+    import torch
+
+    if torch.cuda.is_available() or os.environ.get("FAIL_WITHOUT_CUDA"):
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture
+def open_files() -> Callable[[], int]:
+    """How many file descriptors this process holds."""
+    return lambda: len(list(Path("/proc/self/fd").iterdir()))

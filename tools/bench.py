@@ -1,0 +1,96 @@
+"""Measure several ways of doing one thing fairly: side by side, in CPU seconds, in ratios.
+
+Every contender runs as a process of its own, in turn (A B C A B C ...), so that a machine that
+slows down slows all of them. Each prints what it counted and the CPU seconds it took; the ratio
+is taken round by round, and its median is what is quoted.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A command whose last line of output is `<count> <CPU seconds>`."""
+
+    name: str
+    command: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the rounds gave: one count and as many CPU times as rounds."""
+
+    count: int
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def race(contenders: Sequence[Contender], rounds: int) -> dict[str, Timing]:
+    """Run all contenders in turn, once to warm up and then `rounds` times."""
+    times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    counts: dict[str, int] = {}
+    for turn in range(rounds + 1):
+        for contender in contenders:
+            count, seconds = run_once(contender.command)
+            if counts.setdefault(contender.name, count) != count:
+                raise RuntimeError(f"{contender.name} counted {count}, before {counts}")
+            if turn:
+                times[contender.name].append(seconds)
+    if len(set(counts.values())) != 1:
+        raise RuntimeError(f"the contenders did not do the same work: {counts}")
+    return {name: Timing(counts[name], tuple(seconds)) for name, seconds in times.items()}
+
+
+def run_once(command: Sequence[str]) -> tuple[int, float]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    count, seconds = done.stdout.split()[-2:]
+    return int(count), float(seconds)
+
+
+def ratio(limit: Timing, ours: Timing) -> tuple[float, float, float]:
+    """Least, median and greatest of limit / ours, round by round: 1 is as fast as the limit."""
+    ratios = [one / other for one, other in zip(limit.seconds, ours.seconds, strict=True)]
+    return min(ratios), statistics.median(ratios), max(ratios)
+
+
+def machine() -> str:
+    """What this was measured on, without saying where it stands."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [
+            line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
+        name = models[0].split(":", 1)[1].strip() if models else name
+    return (
+        f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    )
+
+
+def head(title: str, packages: Sequence[str], extra: Mapping[str, str] | None = None) -> str:
+    """The first lines of a table: title, date, machine, versions."""
+    versions = {name: version(name) for name in packages} | dict(extra or {})
+    listed = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return f"# {title}\n\nMeasured {date.today().isoformat()} on {machine()}; {listed}.\n"
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first row is its head."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]))
+    return "\n".join(lines) + "\n"

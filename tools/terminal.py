@@ -1,0 +1,55 @@
+"""What every command shares: logs on the terminal, numbers and tables that people can read."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections.abc import Sequence
+from fractions import Fraction
+
+import coloredlogs
+
+
+def start_logging(level: str = "INFO") -> None:
+    """Log to stderr, coloured where that is a terminal. Called by `main` functions only."""
+    coloredlogs.install(level=level, fmt="%(levelname)s %(message)s")
+    logging.captureWarnings(True)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned columns, the first row underlined."""
+    widths = [max(_width(row[at]) for row in rows) for at in range(len(rows[0]))]
+    lines = ["  ".join(_pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip()
+             for row in rows]  # fmt: skip
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _width(text: str) -> int:
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide
+
+
+def _pad(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def rate_text(rate: Fraction | None) -> str:
+    """29.97 (30000/1001), 30, or ? where unknown."""
+    if rate is None:
+        return "?"
+    if rate.denominator == 1:
+        return str(rate.numerator)
+    exact = f" ({rate})" if rate.denominator == 1001 else ""
+    return f"{float(rate):.2f}{exact}"
+
+
+def time_text(seconds: Fraction | float) -> str:
+    """1:02:03.45, with as many fields as it takes."""
+    hundredths = round(float(seconds) * 100)
+    sign = "-" if hundredths < 0 else ""
+    whole, rest = divmod(abs(hundredths), 100)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    head = f"{hours}:{minute:02d}" if hours else f"{minute}"
+    return f"{sign}{head}:{second:02d}.{rest:02d}"
