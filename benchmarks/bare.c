@@ -4,7 +4,7 @@
    few struct fields used here have kept their places from FFmpeg 5 to 8 (index and size are
    checked before anything else is believed).
 
-   usage: bare open|packets|probe|decode|rgb FILE THREADS TIMES UTIL CODEC FORMAT SWSCALE
+   usage: bare open|probe|decode|held|rgb FILE THREADS TIMES UTIL CODEC FORMAT SWSCALE
    (the last four are paths of the libraries). Does all once before the clock starts.
    prints: pictures (or packets) seen, CPU seconds spent */
 #define _GNU_SOURCE
@@ -57,6 +57,7 @@ FN(int, avcodec_receive_frame, void *, Frame *);
 FN(Frame *, av_frame_alloc, void);
 FN(void, av_frame_unref, Frame *);
 FN(void, av_frame_free, Frame **);
+FN(void, av_frame_move_ref, Frame *, Frame *);
 FN(int, av_frame_get_buffer, Frame *, int);
 FN(int, av_opt_set, void *, const char *, const char *, int);
 FN(int, av_get_pix_fmt, const char *);
@@ -78,7 +79,7 @@ static void load(char **paths) {
     LOAD(av_read_frame); LOAD(av_packet_alloc); LOAD(av_packet_unref); LOAD(av_packet_free);
     LOAD(avcodec_alloc_context3); LOAD(avcodec_parameters_to_context); LOAD(avcodec_open2);
     LOAD(avcodec_send_packet); LOAD(avcodec_receive_frame); LOAD(av_frame_alloc);
-    LOAD(av_frame_unref); LOAD(av_frame_free); LOAD(av_frame_get_buffer); LOAD(av_opt_set);
+    LOAD(av_frame_unref); LOAD(av_frame_free); LOAD(av_frame_move_ref); LOAD(av_frame_get_buffer); LOAD(av_opt_set);
     LOAD(av_get_pix_fmt); LOAD(sws_alloc_context); LOAD(sws_freeContext); LOAD(sws_scale_frame);
     LOAD(av_log_set_level); LOAD(avformat_close_input); LOAD(avcodec_free_context);
     av_log_set_level(-8);
@@ -99,7 +100,8 @@ static void to_rgb(void *sws, Frame *frame, Frame *rgb) {
 
 static long run(const char *what, const char *path, const char *threads) {
     int rgb = !strcmp(what, "rgb"), once = !strcmp(what, "open"), probe = !strcmp(what, "probe");
-    int packets = !strcmp(what, "packets"); /* from here on packets are counted, not decoded */
+    int packets = 0; /* from here on packets are counted, not decoded */
+    int hold = !strcmp(what, "held"); /* keep each picture while the next is decoded */
     Format *format = NULL;
     void *decoder = NULL;
     if (avformat_open_input(&format, path, NULL, NULL) < 0) fail("opening");
@@ -113,7 +115,7 @@ static long run(const char *what, const char *path, const char *threads) {
     av_opt_set(context, "threads", threads, 0);
     if (avcodec_open2(context, decoder, NULL) < 0) fail("opening the decoder");
     Packet *packet = av_packet_alloc();
-    Frame *frame = av_frame_alloc(), *out = av_frame_alloc();
+    Frame *frame = av_frame_alloc(), *held = av_frame_alloc(), *out = av_frame_alloc();
     void *sws = sws_alloc_context();
     av_opt_set(sws, "sws_flags", "bicubic", 0);
     av_opt_set(sws, "threads", "1", 0);
@@ -137,12 +139,14 @@ static long run(const char *what, const char *path, const char *threads) {
             if (rgb) to_rgb(sws, frame, out);
             enough = once;
             packets = probe;
-            av_frame_unref(frame);
+            av_frame_unref(hold ? held : frame);
+            if (hold) av_frame_move_ref(held, frame);
         }
     }
     if (packets) count = read;
     sws_freeContext(sws);
     av_frame_free(&frame);
+    av_frame_free(&held);
     av_frame_free(&out);
     av_packet_free(&packet);
     avcodec_free_context(&context);

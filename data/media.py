@@ -91,10 +91,10 @@ class Video:
         self._container: Any = None
         self._look: _Look | None = None
         self._fresh: Reader | None = None  # frames from the first on, if none was read yet
-        self._reading: object = None
+        self._reading: object = None  # the passage that may go on
+        self._closed = False
         try:
             self._begin()
-            self.info = self._describe()
         except BaseException:
             self.close()
             raise
@@ -112,6 +112,7 @@ class Video:
         self._sounds.clear()
         if self._container is not None:
             self._container.close()
+        self._closed = True
 
     def frames(
         self, start: Time | None = None, stop: Time | None = None, *, keyframes: bool = False
@@ -119,6 +120,7 @@ class Video:
         """Pictures in shown order with `start <= time < stop`; only keyframes if asked."""
         begin = as_time(start or 0)
         end = None if stop is None else as_time(stop)
+        self._check_open()
         self._reading = passage = object()
         for frame in self._passage(begin, keyframes):
             if frame.time < begin:
@@ -137,6 +139,7 @@ class Video:
         moment = as_time(time)
         if moment < 0:
             raise ValueError(f"{self.path!r} shows nothing before 0, asked for {time}")
+        self._check_open()
         self._reading = None
         shown: Frame | None = None
         for frame in self._passage(moment, keyframes=False):
@@ -153,6 +156,7 @@ class Video:
 
         Ranges that touch give samples that join: sample n is at n / rate seconds.
         """
+        self._check_open()
         if track not in self._sounds:
             count = len(self.info.sounds)
             if not 0 <= track < count:
@@ -167,6 +171,7 @@ class Video:
 
     def measure(self, decode_all: bool = False) -> VideoInfo:
         """The facts with `found`: a pass over all packets, or over all pictures."""
+        self._check_open()
         if self._fresh is None:
             self._begin()
         frames, self._fresh, self._reading = self._fresh, None, None
@@ -180,6 +185,10 @@ class Video:
         rate = settle_rate(stream.average_rate, stream.guessed_rate, found, self._time_base)
         info = replace(self.info, found=found, rate=rate)
         return replace(info, notes=notes_on(info, self.damage))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"{self.path!r} is closed; open it again to read from it")
 
     # -- inside ----------------------------------------------------------------------------
 
@@ -204,8 +213,9 @@ class Video:
         clock = self._clock()
         pts = clock.place(first)
         if self._look is None:
-            self._zero, self._time_base, self._first = pts, first.time_base, first
+            self._zero, self._time_base = pts, first.time_base
             self._look = _look_of(first, self._stream)
+            self.info = self._describe(first, self._look)
         self._fresh = chain([self._frame(first, pts)], self._following(pictures, clock))
 
     def _passage(self, begin: Fraction, keyframes: bool) -> Reader:
@@ -234,15 +244,15 @@ class Video:
         """
         try:
             self._container.seek(where, stream=self._stream)
-        except FFmpegError:
+        except (FFmpegError, OverflowError):
             return None
         packets = self._read_packets(keyframes)
         key = next((packet for packet in packets if packet.is_keyframe), None)
-        if key is None or key.pts is None or key.pts > target:
+        if key is None or not _is_by(key, target):
             return None
         pictures = decode(chain([key], packets), self.damage)
         first = next(pictures, None)
-        if first is None or first.pts is None or first.pts > target:
+        if first is None or not _is_by(first, target):
             return None
         return self._following(chain([first], pictures), self._clock())
 
@@ -268,9 +278,8 @@ class Video:
         stream = self._stream
         return Clock(stream.time_base, stream.guessed_rate or stream.average_rate, self.damage)
 
-    def _describe(self) -> VideoInfo:
-        stream, first, look = self._stream, self._first, self._look
-        assert look is not None
+    def _describe(self, first: av.VideoFrame, look: _Look) -> VideoInfo:
+        stream = self._stream
         zero = self._zero * self._time_base
         info = VideoInfo(
             path=self.path,
@@ -321,6 +330,12 @@ def as_time(value: Time) -> Fraction:
     if not math.isfinite(value):
         raise ValueError(f"a time is a finite number of seconds, got {value}")
     return Fraction(value).limit_denominator(10**6) if isinstance(value, float) else Fraction(value)
+
+
+def _is_by(thing: av.Packet | av.VideoFrame, target: int) -> bool:
+    """Whether a packet or picture has a time, and one that is not after the target."""
+    stamp = thing.pts if thing.pts is not None else thing.dts
+    return stamp is not None and stamp <= target
 
 
 def _look_of(first: av.VideoFrame, stream: Any) -> _Look:

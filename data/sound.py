@@ -148,7 +148,7 @@ class Sound:
         self._discard_others(Discard.default)
         try:
             self._container.seek(round(target * av.time_base))
-        except FFmpegError:
+        except (FFmpegError, OverflowError):
             return iter(())
         self._discard_others(Discard.all)
         return read_packets(self._container, self._stream, self.damage)

@@ -7,6 +7,7 @@ sample lies on that clock.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -114,7 +115,8 @@ def write(variant: Variant, path: Path) -> Path:
     sound = None
     if variant.sound:
         seconds = variant.time(max(variant.count, 45)) + variant.picture_delay
-        samples = barcode.noise(SECONDS_OF_NOISE)[: round(seconds * barcode.SOUND_RATE)]
+        noise = barcode.noise(max(SECONDS_OF_NOISE, math.ceil(seconds)))
+        samples = noise[: round(seconds * barcode.SOUND_RATE)]
         sound = (variant.sound, samples)
     edit = variant.edit() if variant.edit else None
     return write_video(path, pictures, sound, options=variant.container, edit=edit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -159,6 +160,40 @@ def test_a_closed_video_gives_no_more_pictures(media: Media):
     with pytest.raises(RuntimeError, match="the video was closed"):
         next(frames)
     assert index(kept) == 0  # a picture already handed out stays whole
+
+
+def test_a_closed_video_says_so_whatever_is_asked(media: Media, open_files):
+    before = open_files()
+    video = open_video(media("bframes").path)
+    video.close()
+    video.close()
+    for use in (
+        lambda: next(video.frames()),
+        lambda: video.frame_at(0),
+        lambda: video.audio(0, 1),
+        video.measure,
+    ):
+        with pytest.raises(ValueError, match="is closed; open it again to read from it"):
+            use()
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("name", ["bframes", "ts", "mkv_sound_first"])
+def test_a_time_far_beyond_the_end_is_no_trouble(media: Media, name: str):
+    with open_video(media(name).path) as video:
+        assert list(video.frames(start=1e15)) == []
+        assert index(video.frame_at(1e15)) == media(name).indices[-1]
+        assert not video.audio(1e15, 1e15 + 1, 8000).any()
+
+
+def test_a_track_that_shows_up_late_is_found(tmp_path):
+    """A program stream whose picture begins twelve seconds after its sound."""
+    variant = replace(synth.VARIANTS["mpeg2_program"], picture_delay=Fraction(12))
+    path = synth.write(variant, tmp_path / "late.mpg")
+    info = probe(path)
+    assert info.found
+    assert info.found.frames == 45
+    assert len(info.sounds) == 1
 
 
 def test_closing_gives_back_every_file(media: Media, open_files):

@@ -1,8 +1,8 @@
 """Measure several ways of doing one thing fairly: side by side, in CPU seconds, in ratios.
 
-Every contender runs as a process of its own, in turn (A B C A B C ...), so that a machine that
-slows down slows all of them. Each prints what it counted and the CPU seconds it took; the ratio
-is taken round by round, and its median is what is quoted.
+Every contender runs as a process of its own, in turn and every second round in reverse (A B C,
+C B A, ...), so that a machine that slows down slows all of them. Each prints what it counted and
+the CPU seconds it took; the ratio is taken round by round, and its median is what is quoted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def race(contenders: Sequence[Contender], rounds: int) -> dict[str, Timing]:
     times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     counts: dict[str, int] = {}
     for turn in range(rounds + 1):
-        for contender in contenders:
+        for contender in contenders[:: -1 if turn % 2 else 1]:
             count, seconds = run_once(contender.command)
             if counts.setdefault(contender.name, count) != count:
                 raise RuntimeError(f"{contender.name} counted {count}, before {counts}")
@@ -63,9 +63,10 @@ def run_once(command: Sequence[str]) -> tuple[int, float]:
 
 
 def ratio(limit: Timing, ours: Timing) -> tuple[float, float, float]:
-    """Least, median and greatest of limit / ours, round by round: 1 is as fast as the limit."""
+    """Quartiles of limit / ours, round by round: 1 is as fast as the limit."""
     ratios = [one / other for one, other in zip(limit.seconds, ours.seconds, strict=True)]
-    return min(ratios), statistics.median(ratios), max(ratios)
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return low, middle, high
 
 
 def machine() -> str:
