@@ -11,20 +11,16 @@ from av.stream import Disposition
 
 from data.faults import MediaError, no_pictures, opening_fault
 
+ONLY_FILES = {"protocol_whitelist": "file"}
 NOT_A_VIDEO = {"tty": "text", "concat": "a list of other files", "hls": "a playlist"}
-LATE_STREAMS = {"mpegts", "mpeg", "flv"}  # their headers do not name the tracks
-MORE_PROBING = {"probesize": "100000000", "analyzeduration": "60000000"}
 COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
-def open_container(path: str | Path, options: dict[str, str] | None = None) -> Any:
+def open_container(path: str | Path) -> Any:
     """The file as FFmpeg sees it. It may lead to no other file and to no network."""
-    only_files = {"protocol_whitelist": "file"}
     try:
         # The prefix keeps names such as "12:30.mp4" from being taken for a protocol.
-        container = av.open(
-            f"file:{path}", options=only_files | (options or {}), metadata_errors="replace"
-        )
+        container = av.open(f"file:{path}", options=ONLY_FILES, metadata_errors="replace")
     except FFmpegError as error:
         raise opening_fault(path, error) from error
     name = container.format.name.split(",")[0]
@@ -37,9 +33,6 @@ def open_container(path: str | Path, options: dict[str, str] | None = None) -> A
 def open_pictures(path: str) -> tuple[Any, Any]:
     """The container and the track that is the video."""
     container = open_container(path)
-    if not _picture_tracks(container) and container.format.name in LATE_STREAMS:
-        container.close()
-        container = open_container(path, MORE_PROBING)
     tracks = _picture_tracks(container)
     if not tracks:
         fault = no_pictures(path, container)

@@ -97,9 +97,12 @@ class Sound:
     def close(self) -> None:
         if self._container is not None:
             self._container.close()
+            self._container = None
 
     def read(self, start: Fraction, stop: Fraction, rate: int, channels: int) -> np.ndarray:
         """float32, samples x channels; silence where the file has no sound."""
+        if self._container is None:
+            raise ValueError("this sound is closed; open it again to read from it")
         if rate < 1 or channels not in LAYOUTS:
             allowed = f"a rate of at least 1 Hz and 1 to {max(LAYOUTS)} channels"
             raise ValueError(f"sound is read at {allowed}, got {rate} Hz, {channels} channels")

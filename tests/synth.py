@@ -163,19 +163,27 @@ def without_keyframes() -> Edit:
 
 
 def with_cover(source: Path, path: Path) -> Path:
-    """The same file with a cover picture, listed first, as music shops and phones add it."""
-    with av.open(str(source)) as old, av.open(str(path), "w") as new:
-        cover = new.add_stream("mjpeg")
-        cover.width, cover.height, cover.pix_fmt = 512, 512, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
-        streams = {old_one.index: new.add_stream_from_template(old_one) for old_one in old.streams}
-        picture = barcode.barcode_frame(9, (512, 512), "yuvj420p")
-        new.mux([*cover.encode(picture), *cover.encode(None)])
+    """The same video as Matroska with a cover picture, larger than it, and no default track."""
+    cover = barcode.barcode_frame(9, (512, 512), "yuvj420p")
+    image = b"".join(bytes(packet) for packet in _encode_picture(cover))
+    options = {"default_mode": "passthrough"}
+    with av.open(str(source)) as old, av.open(str(path), "w", options=options) as new:
+        tracks = [new.add_stream_from_template(stream) for stream in old.streams]
+        for track in tracks:
+            track.disposition = av.stream.Disposition(0)
+        new.add_attachment("cover.jpg", "image/jpeg", image)
         for packet in old.demux():
             if packet.dts is not None:
-                packet.stream = streams[packet.stream_index]
+                packet.stream = tracks[packet.stream_index]
                 new.mux(packet)
     return path
+
+
+def _encode_picture(frame: av.VideoFrame) -> list[av.Packet]:
+    context = av.CodecContext.create("mjpeg", "w")
+    context.width, context.height, context.pix_fmt = frame.width, frame.height, "yuvj420p"
+    context.time_base = Fraction(1, 30)
+    return [*context.encode(frame), *context.encode(None)]
 
 
 def endless(path: Path, minutes: int) -> Path:
@@ -211,6 +219,10 @@ VARIANTS: dict[str, Variant] = {
     "bframes": Variant(track=BFRAMES),
     "open_gop": Variant(track=PictureTrack(options=x264(f"{OPEN}:bframes=3"))),
     "open_gop_deep": Variant(track=PictureTrack(options=x264(f"{DEEP}:b-pyramid=normal"))),
+    "all_keyframes": Variant(track=PictureTrack(options=x264("keyint=1:bframes=0"))),
+    "all_keyframes_opus": Variant(
+        track=PictureTrack(options=x264("keyint=1:bframes=0")), sound=OPUS
+    ),
     "long_gop": Variant(
         track=PictureTrack(options=x264("keyint=infinite:scenecut=0:bframes=3")), count=120
     ),

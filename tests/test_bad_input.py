@@ -210,9 +210,10 @@ def test_a_file_cut_short_gives_all_pictures_before_the_cut(suffix: str, tmp_pat
     surgery.cut_short(path, keep)
     shown = indices(path)
     whole = [at for at in shown if at is not None]
-    assert whole == list(range(len(whole)))
+    assert whole[:-4] == list(range(len(whole) - 4))
+    assert whole == sorted(whole)  # at the cut, one may be missing that others lean on
     assert 15 <= len(whole) < 45
-    assert len(shown) - len(whole) <= 2  # the picture at the cut may be half there
+    assert len(shown) - len(whole) <= 2  # or half there
     info = probe(path, decode_all=True)
     assert info.found
     assert info.found.frames == len(shown)
@@ -236,6 +237,7 @@ def test_damage_in_the_middle_costs_only_what_depends_on_it(suffix: str, tmp_pat
     assert shown[-12:] == list(range(33, 45))  # after the next keyframe
     info = probe(path, decode_all=True)
     assert any(word in " ".join(info.notes) for word in ("damaged", "missing", "no picture"))
+    assert info.rate == 30  # the rhythm of what is there, not the mean over the hole
     with open_video(path) as opened:  # and seeking past it finds the same
         later = next(opened.frames(start=Fraction(40, 30) - Fraction(1, 1000)))
         assert barcode.read(later.rgb()) == 40
@@ -269,8 +271,9 @@ def test_one_pixel_is_a_picture(codec: str, tmp_path: Path):
 
 
 def test_an_absurd_pixel_aspect_is_not_obeyed(tmp_path: Path):
-    track = replace(PLAIN, pixel_aspect=Fraction(255, 1))
+    track = replace(PLAIN, pixel_aspect=Fraction(12, 1))
     path = write(replace(SILENT, track=track, count=2), tmp_path / "x.mp4")
+    assert "pasp" in str(path.read_bytes())  # the file does ask for it
     assert probe(path).size == (96, 64)
 
 

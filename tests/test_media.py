@@ -12,6 +12,7 @@ import pytest
 from data.faults import MediaError
 from data.media import Frame, Video, open_sound, open_video, probe
 from tests import barcode, synth
+from tools.encode import SoundTrack
 
 WITH_PICTURES = [name for name, variant in synth.VARIANTS.items() if variant.count]
 WITH_SOUND = [name for name in WITH_PICTURES if synth.VARIANTS[name].sound]
@@ -125,7 +126,8 @@ def test_any_file_name_works(tmp_path, monkeypatch, name: str):
 
 
 def test_a_cover_picture_is_not_the_video(tmp_path, media: Media):
-    path = synth.with_cover(media("bframes").path, tmp_path / "cover.mp4")
+    path = synth.with_cover(media("bframes").path, tmp_path / "cover.mkv")
+    assert b"cover.jpg" in path.read_bytes()
     info = probe(path)
     assert info.codec == "h264"
     assert info.found
@@ -187,8 +189,9 @@ def test_a_time_far_beyond_the_end_is_no_trouble(media: Media, name: str):
 
 
 def test_a_track_that_shows_up_late_is_found(tmp_path):
-    """A program stream whose picture begins twelve seconds after its sound."""
-    variant = replace(synth.VARIANTS["mpeg2_program"], picture_delay=Fraction(12))
+    """A program stream whose picture begins after six megabytes of sound."""
+    loud = SoundTrack("mp2", sample_format="s16", options={"b": "384k"})
+    variant = replace(synth.VARIANTS["mpeg2_program"], picture_delay=Fraction(130), sound=loud)
     path = synth.write(variant, tmp_path / "late.mpg")
     info = probe(path)
     assert info.found
