@@ -14,7 +14,8 @@ setup: .venv/installed  ## make .venv and install what Reelgrid needs (about 5 G
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Reelgrid needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "Python could not make .venv; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 .venv/installed: .venv/bin/python requirements.txt requirements-lite.txt constraints.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt

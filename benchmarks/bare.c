@@ -4,7 +4,7 @@
    few struct fields used here have kept their places from FFmpeg 5 to 8 (index and size are
    checked before anything else is believed).
 
-   usage: bare open|probe|decode|held|rgb FILE THREADS TIMES UTIL CODEC FORMAT SWSCALE
+   usage: bare open|probe|decode|held|rgb|quick FILE THREADS TIMES UTIL CODEC FORMAT SWSCALE
    (the last four are paths of the libraries). Does all once before the clock starts.
    prints: pictures (or packets) seen, CPU seconds spent */
 #define _GNU_SOURCE
@@ -99,7 +99,7 @@ static void to_rgb(void *sws, Frame *frame, Frame *rgb) {
 }
 
 static long run(const char *what, const char *path, const char *threads) {
-    int rgb = !strcmp(what, "rgb"), once = !strcmp(what, "open"), probe = !strcmp(what, "probe");
+    int quick = !strcmp(what, "quick"), rgb = quick || !strcmp(what, "rgb"), once = !strcmp(what, "open"), probe = !strcmp(what, "probe");
     int packets = 0; /* from here on packets are counted, not decoded */
     int hold = !strcmp(what, "held"); /* keep each picture while the next is decoded */
     Format *format = NULL;
@@ -117,7 +117,7 @@ static long run(const char *what, const char *path, const char *threads) {
     Packet *packet = av_packet_alloc();
     Frame *frame = av_frame_alloc(), *held = av_frame_alloc(), *out = av_frame_alloc();
     void *sws = sws_alloc_context();
-    av_opt_set(sws, "sws_flags", "bicubic", 0);
+    av_opt_set(sws, "sws_flags", quick ? "bicubic" : "bicubic+accurate_rnd+full_chroma_int", 0);
     av_opt_set(sws, "threads", "1", 0);
     long count = 0, read = 0;
     int more = 1, enough = 0;

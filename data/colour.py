@@ -13,6 +13,7 @@ from functools import cache
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from data.display import Size, Turn
@@ -33,6 +34,8 @@ TRANSFERS = {
     18: "arib-std-b67",
 }  # fmt: skip
 PQ, HLG = 16, 18
+BT2020 = 9
+EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 SWSCALE_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}  # the others have no plain matrix: read as BT.601
 UNSPECIFIED = 2
 
@@ -77,36 +80,34 @@ class RgbConverter:
 
     def convert(self, frame: VideoFrame, size: Size, turn: Turn) -> np.ndarray:
         """uint8 HWC of `size` (as shown, after the turn), owned by the caller."""
+        coded = turn.size(size)
         if frame.color_trc in (PQ, HLG):
-            deep = self._scale(frame, turn.size(size), "rgb48le", np.uint16)
-            picture = tone_map(deep, frame.color_trc, wide=frame.color_primaries == 9)
+            deep = self._scale(frame, coded, "gbrp16le", np.uint16)
+            picture = tone_map(deep, frame.color_trc, wide=frame.color_primaries == BT2020)
         else:
-            picture = self._scale(frame, turn.size(size), "rgb24", np.uint8)
+            picture = self._scale(frame, coded, "gbrp", np.uint8)
         return lay(picture, turn)
 
-    def _scale(self, frame: VideoFrame, size: Size, form: str, dtype: type) -> np.ndarray:
+    def _scale(self, frame: VideoFrame, size: Size, planar: str, dtype: type) -> np.ndarray:
+        """HWC RGB. The way through separate planes is exact and five times quicker than the
+        exact one to packed pixels, for which swscale has no fast code."""
         smaller = size[0] * size[1] < frame.width * frame.height
-        matrix = None if frame.colorspace in SWSCALE_MATRICES else UNSPECIFIED
-        if matrix is not None:
-            frame.colorspace = matrix
+        if frame.colorspace not in SWSCALE_MATRICES:
+            frame.colorspace = UNSPECIFIED
         scaled = self._scaler.reformat(
             frame,
             *size,
-            format=form,
-            interpolation=Interpolation.AREA if smaller else Interpolation.BICUBIC,
+            format=planar,
+            interpolation=(Interpolation.AREA if smaller else Interpolation.BICUBIC) | EXACT,
             threads=1,
         )
-        return _pixels(scaled, dtype, own=scaled is not frame)
+        green, blue, red = (_plane(plane, dtype) for plane in scaled.planes)
+        return cv2.merge((red, green, blue))
 
 
-def _pixels(frame: VideoFrame, dtype: type, own: bool) -> np.ndarray:
-    """The frame's own memory as HWC where rows are not padded, else a copy."""
-    plane = frame.planes[0]
-    rows: np.ndarray = np.frombuffer(memoryview(plane), dtype).reshape(frame.height, -1)[
-        :, : 3 * frame.width
-    ]
-    packed = rows if rows.flags.c_contiguous and own else rows.copy()
-    return packed.reshape(frame.height, frame.width, 3)
+def _plane(plane: VideoPlane, dtype: type) -> np.ndarray:
+    rows: np.ndarray = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
+    return rows[:, : plane.width]
 
 
 ROTATIONS = {

@@ -97,14 +97,14 @@ def nothing_to_see(path: str, stream: Any, tally: Tally) -> MediaError:
     """Why not one picture came out of a file that has a video track."""
     if tally.encrypted:
         return MediaError(path, "is encrypted", "Reelgrid has no keys: use an unprotected copy")
+    if stream.codec_context is None:
+        return MediaError(path, "is coded in a way FFmpeg does not know", "convert it first")
     if not tally.packets:
         return MediaError(path, "has a video track without a single frame", "record it again")
     if _is_scrambled(path):
         return MediaError(path, "is encrypted (a scrambled transport stream)", "use an open copy")
-    if stream.codec_context is None:
-        return MediaError(path, "is coded in a way FFmpeg does not know", "convert it first")
     codec = stream.codec_context.name
-    if not tally.key_pts:
+    if not tally.key_numbers:
         reason = f"has no keyframe among its {tally.packets} {codec} packets to start decoding from"
         return MediaError(path, reason, "its beginning is missing: get a whole copy")
     reason = f"has {tally.packets} {codec} packets of which not one decodes"

@@ -13,9 +13,9 @@ Arguments may be int, float or Fraction.
 from __future__ import annotations
 
 import math
-from array import array
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import chain
@@ -27,70 +27,35 @@ import numpy as np
 from av.error import FFmpegError
 from av.stream import Discard
 
-from data.colour import RgbConverter, colour_of
-from data.display import UPRIGHT, Size, Turn, check_size, fit_short_side, square_pixels, turn_of
+from data.colour import colour_of
 from data.faults import MediaError, check_file, nothing_to_see
-from data.mediainfo import Tally, VideoInfo, notes_on, settle_rate
+from data.frame import Frame, Look, look_of
+from data.mediainfo import Decoded, Tally, VideoInfo, notes_on, settle_rate
 from data.opening import open_container, open_pictures
 from data.packets import Clock, Damage, decode, read_packets
 from data.sound import Sound, sound_info
 
+# Decoders of these say which pictures are keyframes; a packet of theirs that is called one may
+# only be where an intra refresh begins.
+MARKING_KEYS = {"h264", "hevc"}
 Time = int | float | Fraction
-Reader = Iterator["Frame"]
-
-WIDEST_PIXEL = 8  # a pixel aspect beyond this is a writing error
-
-
-class Frame:
-    """One shown picture: when it is shown, and its pixels once they are asked for."""
-
-    __slots__ = ("_look", "picture", "pts", "time")
-
-    def __init__(self, picture: av.VideoFrame, pts: int, time: Fraction, look: _Look) -> None:
-        self.picture = picture  # the decoder's frame: planes as coded, not to be written to
-        self.pts = pts
-        self.time = time
-        self._look = look
-
-    @property
-    def key(self) -> bool:
-        return bool(self.picture.key_frame)
-
-    @property
-    def interlaced(self) -> bool:
-        return bool(self.picture.interlaced_frame)
-
-    def rgb(self, short_side: int | None = None, size: Size | None = None) -> np.ndarray:
-        """uint8 HWC, RGB, upright, pixels square; smaller if asked, never larger unless `size`."""
-        look = self._look
-        if size is None:
-            size = look.size if short_side is None else fit_short_side(look.size, short_side)
-        return look.converter.convert(self.picture, check_size(size), look.turn)
-
-
-@dataclass(frozen=True)
-class _Look:
-    """How this video's pictures are to be shown."""
-
-    size: Size
-    turn: Turn
-    pixel_aspect: Fraction
-    converter: RgbConverter
+Reader = Iterator[Frame]
 
 
 class Video:
     """An open video. Reads one passage at a time: a new one ends the one before it."""
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
-        check_file(path)
+        self.path = os.fsdecode(path)
+        check_file(self.path)
         _keep_large_blocks()
-        self.path = str(path)
         self.damage = Damage()  # of the passage last read
         self._threads = threads
         self._sounds: dict[int, Sound] = {}
         self._container: Any = None
-        self._look: _Look | None = None
+        self._look: Look | None = None
         self._fresh: Reader | None = None  # frames from the first on, if none was read yet
+        self._linear = False  # where seeking cannot be trusted, all is read from the beginning
         self._reading: object = None  # the passage that may go on
         self._closed = False
         try:
@@ -118,12 +83,15 @@ class Video:
         self, start: Time | None = None, stop: Time | None = None, *, keyframes: bool = False
     ) -> Reader:
         """Pictures in shown order with `start <= time < stop`; only keyframes if asked."""
-        begin = as_time(start or 0)
+        self._check_open()
         end = None if stop is None else as_time(stop)
+        return self._limited(as_time(start or 0), end, keyframes)
+
+    def _limited(self, begin: Fraction, end: Fraction | None, keyframes: bool) -> Reader:
         self._check_open()
         self._reading = passage = object()
         for frame in self._passage(begin, keyframes):
-            if frame.time < begin:
+            if frame.time < begin or (keyframes and not self._is_key(frame)):
                 continue
             if end is not None and frame.time >= end:
                 return
@@ -167,6 +135,9 @@ class Video:
             self._sounds[track] = Sound(lambda: open_container(self.path), track, zero)
         sound = self._sounds[track]
         rate = sound.info.rate if rate is None else rate
+        if not sound.info.rate:
+            raise MediaError(self.path, f"has a sound track {track} without any sound",
+                             "choose another track")  # fmt: skip
         return sound.read(as_time(start), as_time(stop), rate, channels)
 
     def measure(self, decode_all: bool = False) -> VideoInfo:
@@ -177,14 +148,18 @@ class Video:
         frames, self._fresh, self._reading = self._fresh, None, None
         assert frames is not None
         self._tally.done = False
-        stamps = array("q", (frame.pts for frame in frames)) if decode_all else None
+        decoded = Decoded.of(frames) if decode_all else None
         for _ in self._packets:
             pass
-        found = self._tally.found(self._zero, self._time_base, stamps)
+        self.damage.clock_resets = max(self.damage.clock_resets, self._tally.resets)
+        found = self._tally.found(self._zero, self._time_base, decoded)
         stream = self._stream
         rate = settle_rate(stream.average_rate, stream.guessed_rate, found, self._time_base)
         info = replace(self.info, found=found, rate=rate)
         return replace(info, notes=notes_on(info, self.damage))
+
+    def _is_key(self, frame: Frame) -> bool:
+        return frame.key or self.info.codec not in MARKING_KEYS
 
     def _check_open(self) -> None:
         if self._closed:
@@ -194,35 +169,48 @@ class Video:
 
     def _begin(self, keyframes: bool = False) -> None:
         """Open the file anew and decode its first picture, which sets zero and the look."""
-        if self._container is not None:
-            self._container.close()
         self.damage = Damage()
-        self._container, self._stream = open_pictures(self.path)
-        self._stream.codec_context.thread_count = self._threads
-        self._stream.thread_type = "AUTO"
-        for stream in self._container.streams:
-            if stream.index != self._stream.index:
-                stream.discard = Discard.all
         self._tally = Tally()
+        self._open()
         self._packets = self._tally.watch(self._read_packets(keyframes))
         pictures = decode(self._packets, self.damage)
         first = next(pictures, None)
         if first is None or self._tally.encrypted:
             raise nothing_to_see(self.path, self._stream, self._tally)
         self._tally.done = True
+        self._linear = self._linear or self._cannot_seek(first)
         clock = self._clock()
         pts = clock.place(first)
         if self._look is None:
             self._zero, self._time_base = pts, first.time_base
-            self._look = _look_of(first, self._stream)
+            self._look = look_of(first, self._stream)
             self.info = self._describe(first, self._look)
         self._fresh = chain([self._frame(first, pts)], self._following(pictures, clock))
+
+    def _open(self) -> None:
+        """A new container and a new decoder."""
+        if self._container is not None:
+            self._container.close()
+        self._container, self._stream = open_pictures(self.path)
+        if self._stream.codec_context is None:
+            raise nothing_to_see(self.path, self._stream, Tally())
+        self._stream.codec_context.thread_count = self._threads
+        self._stream.thread_type = "AUTO"
+        for stream in self._container.streams:
+            if stream.index != self._stream.index:
+                stream.discard = Discard.all
+        self._worn = False
 
     def _passage(self, begin: Fraction, keyframes: bool) -> Reader:
         """Frames from a keyframe at or before `begin`, or from the beginning of the file."""
         fresh, self._fresh = self._fresh, None
         if begin <= 0 and fresh is not None and not keyframes:
             return fresh
+        self._linear = self._linear or self.damage.clock_resets > 0
+        if self._linear:
+            return self._all_from_the_beginning(keyframes)
+        if self._worn or str(self.damage):
+            self._open()
         self.damage = Damage()
         target = self._zero + int(begin / self._time_base)
         second = max(1, int(1 / self._time_base))
@@ -236,6 +224,20 @@ class Video:
         fresh, self._fresh = self._fresh, None
         assert fresh is not None
         return fresh
+
+    def _all_from_the_beginning(self, keyframes: bool) -> Reader:
+        self._begin()
+        fresh, self._fresh = self._fresh, None
+        assert fresh is not None
+        return (frame for frame in fresh if frame.key or not keyframes)
+
+    def _cannot_seek(self, first: av.VideoFrame) -> bool:
+        """Whether the file has no times to seek by, or only the decoding's where those differ."""
+        untimed = first.pts is None and first.dts is None
+        return untimed or (self._by_dts() and bool(self._stream.codec_context.has_b_frames))
+
+    def _by_dts(self) -> bool:
+        return self._container.format.name == "avi"
 
     def _seek(self, where: int, target: int, keyframes: bool) -> Reader | None:
         """Frames from a keyframe shown at or before `target`; None if the seek led past it.
@@ -257,10 +259,13 @@ class Video:
         return self._following(chain([first], pictures), self._clock())
 
     def _read_packets(self, keyframes: bool) -> Iterator[av.Packet]:
-        packets = read_packets(self._container, self._stream, self.damage)
-        if not keyframes:
-            return packets
-        return (packet for packet in packets if packet.is_keyframe or not packet.size)
+        for packet in read_packets(self._container, self._stream, self.damage):
+            if not packet.size:
+                # A decoder that met a damaged end keeps something of it through a flush, and
+                # gives other pixels after the next seek; so the next passage gets a new one.
+                self._worn = True
+            if packet.is_keyframe or not (packet.size and keyframes):
+                yield packet
 
     def _following(self, pictures: Iterator[av.VideoFrame], clock: Clock) -> Reader:
         size = None
@@ -276,9 +281,10 @@ class Video:
 
     def _clock(self) -> Clock:
         stream = self._stream
-        return Clock(stream.time_base, stream.guessed_rate or stream.average_rate, self.damage)
+        rate = stream.guessed_rate or stream.average_rate
+        return Clock(stream.time_base, rate, self.damage, self._by_dts())
 
-    def _describe(self, first: av.VideoFrame, look: _Look) -> VideoInfo:
+    def _describe(self, first: av.VideoFrame, look: Look) -> VideoInfo:
         stream = self._stream
         zero = self._zero * self._time_base
         info = VideoInfo(
@@ -336,19 +342,6 @@ def _is_by(thing: av.Packet | av.VideoFrame, target: int) -> bool:
     """Whether a packet or picture has a time, and one that is not after the target."""
     stamp = thing.pts if thing.pts is not None else thing.dts
     return stamp is not None and stamp <= target
-
-
-def _look_of(first: av.VideoFrame, stream: Any) -> _Look:
-    side_data: Any = first.side_data
-    matrix = side_data.get("DISPLAYMATRIX")
-    turn = UPRIGHT
-    if matrix is not None:
-        turn = turn_of([int(number) for number in np.frombuffer(bytes(matrix), np.int32)])
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    if not Fraction(1, WIDEST_PIXEL) <= aspect <= WIDEST_PIXEL:
-        aspect = Fraction(1)
-    size = turn.size(square_pixels((first.width, first.height), aspect))
-    return _Look(size, turn, aspect, RgbConverter())
 
 
 def _claimed_length(container: Any, stream: Any) -> Fraction | None:

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -15,6 +16,7 @@ from data.display import Size, Turn
 from data.packets import Damage
 from data.sound import SoundInfo
 
+SET_BACK = Fraction(1, 4)
 EVEN_SHARE = 0.9  # of the distances must be alike before a longer one counts as a hole
 VP8_SHOWN = 0x10  # bit of a VP8 packet's first byte: alternate references are never shown
 
@@ -25,7 +27,8 @@ class Found:
 
     frames: int  # pictures to be shown, or those that decoded if all were decoded
     packets: int  # packets that should each give a picture
-    keyframes: tuple[Fraction, ...]  # their times
+    hidden: int  # further ones whose picture is never shown
+    keyframes: tuple[Fraction, ...]  # their times; none where only decoding would tell
     seconds: Fraction  # from the first picture to the end of the last
     longest_gop: int  # pictures from one keyframe to the next
     deltas: tuple[Fraction, Fraction, Fraction] | None  # least, median, greatest distance
@@ -59,6 +62,23 @@ class VideoInfo:
 
 
 @dataclass
+class Decoded:
+    """The pts of all pictures that decoded, and of the keyframes among them."""
+
+    pts: array = field(default_factory=lambda: array("q"))
+    keys: array = field(default_factory=lambda: array("q"))
+
+    @classmethod
+    def of(cls, frames: Iterator[Any]) -> Decoded:
+        decoded = cls()
+        for frame in frames:
+            decoded.pts.append(frame.pts)
+            if frame.key:
+                decoded.keys.append(frame.pts)
+        return decoded
+
+
+@dataclass
 class Tally:
     """Counts packets as they pass by, until `done` is set."""
 
@@ -66,11 +86,15 @@ class Tally:
     key_numbers: array = field(default_factory=lambda: array("q"))  # which packets are keyframes
     key_pts: array = field(default_factory=lambda: array("q"))
     packets: int = 0
-    hidden: int = 0  # packets whose picture is never shown
+    hidden: int = 0  # packets whose picture is never shown, by an edit list or by nature
     untimed: int = 0
     last_duration: int = 0
+    resets: int = 0  # how often the file's clock starts anew
+    shift: int = 0  # what is added to its stamps since
     encrypted: bool = False
     done: bool = False
+    _last: int | None = None
+    _top: int = 0
 
     def watch(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
         for packet in packets:
@@ -81,24 +105,41 @@ class Tally:
     def _add(self, packet: av.Packet) -> None:
         if not self.packets:
             self.encrypted = packet.has_sidedata("encryption_info")
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        self._watch_clock(packet, stamp)
         if packet.is_keyframe and not packet.is_discard:
-            stamp = packet.pts if packet.pts is not None else packet.dts
             self.key_numbers.append(self.packets)
-            self.key_pts.append(stamp if stamp is not None else 0)
+            if stamp is not None:
+                self.key_pts.append(stamp + self.shift)
         self.packets += 1
         if packet.is_discard or _never_shown(packet):
             self.hidden += 1
         elif packet.pts is None:
             self.untimed += 1
         else:
-            self.pts.append(packet.pts)
+            self.pts.append(packet.pts + self.shift)
             self.last_duration = packet.duration or self.last_duration
 
-    def found(self, zero: int, time_base: Fraction, decoded: array | None = None) -> Found:
-        """The sums. `decoded` holds the pts of all pictures if they were decoded."""
+    def _watch_clock(self, packet: av.Packet, stamp: int | None) -> None:
+        """Notice a clock that is set back, and go on from the last picture.
+
+        Packets come in the order of decoding, whose time only ever goes back where pieces meet.
+        """
+        order = packet.dts if packet.dts is not None else stamp
+        if order is None or stamp is None:
+            return
+        if self._last is not None and (self._last - order) * packet.time_base > SET_BACK:
+            self.resets += 1
+            self.shift = self._top + (self.last_duration or 1) - stamp
+        self._last = order
+        self._top = max(self._top, stamp + self.shift)
+
+    def found(self, zero: int, time_base: Fraction, decoded: Decoded | None = None) -> Found:
+        """The sums, with what decoding all pictures gave if that was done."""
         due = self.packets - self.hidden
-        shown = due if decoded is None else len(decoded)
-        stamps = np.sort(np.frombuffer(self.pts if decoded is None else decoded, np.int64))
+        shown = due if decoded is None else len(decoded.pts)
+        stamps = np.sort(np.frombuffer(self.pts if decoded is None else decoded.pts, np.int64))
+        keys = self.key_pts if decoded is None else decoded.keys
         complete = len(stamps) == shown
         deltas = np.diff(stamps) if complete and shown > 1 else None
         numbers = [*self.key_numbers, self.packets]
@@ -107,9 +148,10 @@ class Tally:
         return Found(
             frames=shown,
             packets=due,
-            keyframes=tuple((pts - zero) * time_base for pts in sorted(self.key_pts)),
+            hidden=self.hidden,
+            keyframes=tuple((pts - zero) * time_base for pts in sorted(keys)),
             seconds=(last + step) * time_base,
-            longest_gop=int(np.diff(numbers).max()) if self.key_pts else 0,
+            longest_gop=int(np.diff(numbers).max()) if self.key_numbers else 0,
             deltas=None if deltas is None else _spread(deltas, time_base),
             variable_rate=None if deltas is None else bool(np.ptp(deltas) > 1),
             holes=() if deltas is None else _holes(deltas, stamps - zero, time_base),
@@ -142,7 +184,7 @@ def settle_rate(
 ) -> Fraction | None:
     """The rate to believe: a claim that the pictures' times bear out, else what they say."""
     if found is None or found.frames < 2:
-        return claimed or guessed
+        return guessed or claimed
     if found.deltas is None or not found.variable_rate or found.holes:
         for rate in (guessed, claimed):
             if rate and _bears_out(rate, found, tick):
@@ -176,8 +218,11 @@ def notes_on(info: VideoInfo, damage: Damage | None) -> tuple[str, ...]:
     if info.pixel_aspect != 1:
         notes.append(f"pixels {info.pixel_aspect} as wide as high, made square")
     found = info.found
-    if found and info.frames_claimed is not None and info.frames_claimed != found.frames:
-        notes.append(f"claims {info.frames_claimed} frames, holds {found.frames}")
+    if found and found.hidden:
+        notes.append(f"hides {found.hidden} of its frames, as its edit list asks")
+    promised = info.frames_claimed
+    if found and promised is not None and promised != found.frames + found.hidden:
+        notes.append(f"claims {promised} frames, holds {found.frames + found.hidden}")
     if found and info.seconds_claimed and _far(info.seconds_claimed, found.seconds):
         claimed, real = float(info.seconds_claimed), float(found.seconds)
         notes.append(f"claims {claimed:.2f} s, its pictures last {real:.2f} s")

@@ -26,6 +26,7 @@ class Damage:
     failed_packets: int = 0  # the decoder refused the data
     corrupt_frames: int = 0  # decoded, but marked as incomplete
     mended_times: int = 0  # shown at a time that the file did not give, or gave twice
+    clock_resets: int = 0  # places where the file's clock starts anew
     size_changes: int = 0
 
     def __bool__(self) -> bool:
@@ -38,6 +39,7 @@ class Damage:
             (self.failed_packets, "undecodable packet", "undecodable packets"),
             (self.corrupt_frames, "incomplete picture", "incomplete pictures"),
             (self.mended_times, "mended time stamp", "mended time stamps"),
+            (self.clock_resets, "clock set back", "clocks set back"),
             (self.size_changes, "change of size", "changes of size"),
         )
         parts = [f"{count} {one if count == 1 else more}" for count, one, more in counts if count]
@@ -54,6 +56,9 @@ def read_packets(container: Any, stream: Any, damage: Damage) -> Iterator[av.Pac
                 damage.marked_packets += packet.is_corrupt
                 yield packet
             return
+        except IndexError:
+            # PyAV's demuxer trips over a packet of a track that began midway; it is not ours.
+            continue
         except FFmpegError:
             damage.failed_reads += 1
             failed += 1
@@ -78,11 +83,17 @@ def decode(packets: Iterable[av.Packet], damage: Damage) -> Iterator[Any]:
 
 
 class Clock:
-    """Gives every frame its pts: the file's own where it has one, and always ascending."""
+    """Gives every frame its pts: the file's own where it has one, and always ascending.
+
+    `by_dts` is for containers without any pts, where what stands in its place is made up.
+    """
 
     NEAR = 4  # steps; a stamp farther back than this belongs to a clock that was set anew
 
-    def __init__(self, time_base: Fraction, rate: Fraction | None, damage: Damage) -> None:
+    def __init__(
+        self, time_base: Fraction, rate: Fraction | None, damage: Damage, by_dts: bool = False
+    ) -> None:
+        self._by_dts = by_dts
         self._step = max(1, round(1 / (rate * time_base))) if rate else 1
         self._damage = damage
         self._last: int | None = None
@@ -90,7 +101,7 @@ class Clock:
         self._former_shift = 0  # and what was, in case a single stamp was wild
 
     def place(self, frame: Any) -> int:
-        given = frame.pts if frame.pts is not None else frame.dts
+        given = frame.dts if self._by_dts or frame.pts is None else frame.pts
         last = self._last
         if last is None:
             stamp = given or 0
@@ -115,5 +126,5 @@ class Clock:
             return last + 1
         self._former_shift = self._shift
         self._shift = last + self._step - given
-        self._damage.mended_times += 1
+        self._damage.clock_resets += 1
         return last + self._step

@@ -10,7 +10,7 @@ Ranges read one after the other continue the count, so they join without a seam 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from math import gcd
@@ -92,7 +92,27 @@ class Sound:
         self.info = sound_info(self._stream, self.zero)
         self._held: list[Block] = []
         self._held_from = self._earliest - self.zero - AHEAD
-        self._blocks = self._decode(packets)
+        self._blocks = self._decode(packets, from_start=True)
+        if not self.info.rate:
+            self._listen()
+
+    def __enter__(self) -> Sound:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _listen(self) -> None:
+        """A track that begins late is known by its first samples only."""
+        first = next(self._blocks, None)
+        if first is None:
+            return
+        self._held.append(first)
+        channels = first.samples.shape[1]
+        layout = LAYOUTS.get(channels, f"{channels} channels")
+        self.info = replace(
+            self.info, rate=first.rate, channels=channels, layout=layout, start=first.start
+        )
 
     def close(self) -> None:
         if self._container is not None:
@@ -122,7 +142,8 @@ class Sound:
         reached = self._held[-1].stop if self._held else self._held_from + AHEAD
         if start < self._held_from or start > reached + AHEAD:
             self._held = []
-            self._blocks = self._decode(self._packets_before(start + self.zero - PREROLL))
+            packets, from_start = self._packets_before(start + self.zero - PREROLL)
+            self._blocks = self._decode(packets, from_start)
         self._held = [block for block in self._held if block.stop > start]
         while not self._held or self._held[-1].stop < stop:
             block = next(self._blocks, None)
@@ -133,17 +154,20 @@ class Sound:
         self._held_from = start
         return [block for block in self._held if block.start < stop]
 
-    def _packets_before(self, target: Fraction) -> Iterator[av.Packet]:
-        """Packets from one at or before `target` on; seeks are taken at their outcome."""
+    def _packets_before(self, target: Fraction) -> tuple[Iterator[av.Packet], bool]:
+        """Packets from one at or before `target` on, and whether they are the very first.
+
+        Seeks are taken at their outcome.
+        """
         back = Fraction(0)
         while target - back > self._earliest:
             packets = self._seek(target - back)
             first = next(packets, None)
             on_time = first is not None and first.pts is not None
             if first is not None and on_time and first.pts * self._stream.time_base <= target:
-                return chain([first], packets)
+                return chain([first], packets), False
             back = max(4 * back, PREROLL)
-        return self._rewind()
+        return self._rewind(), True
 
     def _seek(self, target: Fraction) -> Iterator[av.Packet]:
         # The seek goes by the pictures, whose index every container has; the pictures are then
@@ -168,7 +192,7 @@ class Sound:
             if stream.index != self._stream.index:
                 stream.discard = how
 
-    def _decode(self, packets: Iterator[av.Packet]) -> Iterator[Block]:
+    def _decode(self, packets: Iterator[av.Packet], from_start: bool) -> Iterator[Block]:
         expected: int | None = None
         rate, shift = 0, 0
         for frame in decode(packets, self.damage):
@@ -181,6 +205,8 @@ class Sound:
             if frame.pts is not None:
                 given = round((frame.pts * frame.time_base - self.zero) * rate) + shift
                 position, shift = _follow(expected, given, shift, rate)
+            if position is None and not from_start:
+                continue  # somewhere in the file, and nobody says where
             block = _settle(Block(position or 0, rate, _float_samples(frame)), expected)
             expected = max(block.position + len(block.samples), expected or block.position)
             if len(block.samples):
@@ -257,5 +283,6 @@ def resample(run: Block, rate: int, channels: int) -> tuple[int, np.ndarray]:
     frame.sample_rate = run.rate
     converter = av.AudioResampler("fltp", LAYOUTS[channels], rate, options=NEVER_LOUDER)
     pieces = [*converter.resample(frame), *converter.resample(None)]
-    out = np.concatenate([piece.to_ndarray() for piece in pieces], axis=1).T
+    nothing = np.zeros((channels, 0), np.float32)  # a few samples may come to none at a low rate
+    out = np.concatenate([nothing, *(piece.to_ndarray() for piece in pieces)], axis=1).T
     return (run.position - lead) * rate // run.rate, out

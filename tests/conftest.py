@@ -67,7 +67,12 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: socket.socket, address: object) -> None:
         raise AssertionError(f"a test wanted to reach {address}; tests make what they need")
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    def refuse_name(host: object, *_: object) -> None:
+        raise AssertionError(f"a test wanted to look up {host}; tests make what they need")
+
+    for way in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, way, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse_name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -115,6 +115,11 @@ def scramble_transport(path: Path) -> Path:
     return rewrite(path, change)
 
 
+def rename_codec(path: Path) -> Path:
+    """Let an MP4 name a codec that nobody knows."""
+    return rewrite(path, lambda data: data.replace(b"mp4v", b"zzzz").replace(b"esds", b"zzzz"))
+
+
 def join(path: Path, *parts: Path) -> Path:
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path

@@ -283,6 +283,7 @@ VARIANTS: dict[str, Variant] = {
         _coded("mpeg4", {"q": "3", "g": "12", "bf": "0"}),
         sound=SoundTrack(codec="pcm_s16le", sample_format="s16"),
     ),
+    "mpeg4_avi_bframes": Variant("avi", MPEG4, sound=None),
     "mpeg4": Variant(track=MPEG4),
     "late_video": Variant(track=BFRAMES, picture_delay=Fraction(1, 2)),
     "late_sound": Variant(

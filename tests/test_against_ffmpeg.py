@@ -47,8 +47,8 @@ def test_the_same_pictures_as_the_command_line(media, name: str):
     with open_video(made.path) as video:
         shown = np.stack([frame.rgb() for frame in video.frames()])
     assert shown.shape == expected.shape
-    # Above 8 bits the command line dithers; otherwise only rounding may differ.
-    assert np.abs(shown.astype(int) - expected).max() <= 3
+    # FFmpeg 5 and 8 differ in rounding, in dithering from 10 bits, and in MPEG-4's transform.
+    assert np.abs(shown.astype(int) - expected).max() <= 4
 
 
 @pytest.mark.parametrize("name", MIRRORS)

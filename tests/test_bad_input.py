@@ -93,6 +93,11 @@ REFUSED: dict[str, tuple[str, Maker, str]] = {
         "has no keyframe among its 44 h264 packets to start decoding from; its beginning is miss",
     ),
     "encrypted": ("x.mp4", video(replace(SILENT, container=ENCRYPTION)), "is encrypted; Reelgrid"),
+    "an unknown codec": (
+        "x.mp4",
+        video(replace(SILENT, track=MPEG4), surgery.rename_codec),
+        "is coded in a way FFmpeg does not know; convert it first",
+    ),
     "a scrambled broadcast": (
         "x.ts",
         video(Variant("ts", PLAIN, sound=None), surgery.scramble_transport),
@@ -289,27 +294,36 @@ def test_a_clock_that_is_set_back_goes_on(tmp_path: Path):
         frames = list(mended.frames())
         assert [barcode.read(frame.rgb()) for frame in frames] == list(range(60))
         assert [frame.time for frame in frames] == [Fraction(at, 30) for at in range(60)]
-        assert mended.damage.mended_times == 1
+        assert mended.damage.clock_resets == 1
         assert not mended.damage
-    assert "1 mended time stamp" in " ".join(probe(path, decode_all=True).notes)
+        # What was found is remembered: seeking now finds the second recording too.
+        assert barcode.read(mended.frame_at(Fraction(3, 2)).rgb()) == 45
+        keys = {frame.time: barcode.read(frame.rgb()) for frame in mended.frames(keyframes=True)}
+    for decode_all in (False, True):
+        info = probe(path, decode_all)
+        assert "1 clock set back" in " ".join(info.notes)
+        assert info.found
+        assert (info.found.frames, info.found.seconds, info.rate) == (60, 2, 30)
+        assert info.found.keyframes == tuple(keys)
+    assert keys == {Fraction(at, 30): at for at in (0, 15, 30, 45)}
 
 
 @pytest.mark.parametrize(
-    ("given", "placed", "mended"),
+    ("given", "placed", "mended", "resets"),
     [
-        ([0, 3, 6, 9], [0, 3, 6, 9], 0),
-        ([5, 8, 100, 103], [5, 8, 100, 103], 0),  # a gap is kept
-        ([0, 3, 3, 6, 9], [0, 3, 4, 6, 9], 1),  # given twice
-        ([0, 3, 6, 5, 9], [0, 3, 6, 7, 9], 1),  # a little back
-        ([200, 203, 0, 3, 6], [200, 203, 206, 209, 212], 1),  # set back
-        ([200, 203, 0, 3, 6, -50, -47], [200, 203, 206, 209, 212, 215, 218], 2),  # twice
-        ([30, 33, 0, 39, 42], [30, 33, 36, 39, 42], 1),  # one wild stamp
-        ([None, None, 6, 9], [0, 3, 6, 9], 2),  # not given
-        ([-9, -6, -3, 0], [-9, -6, -3, 0], 0),
+        ([0, 3, 6, 9], [0, 3, 6, 9], 0, 0),
+        ([5, 8, 100, 103], [5, 8, 100, 103], 0, 0),  # a gap is kept
+        ([0, 3, 3, 6, 9], [0, 3, 4, 6, 9], 1, 0),  # given twice
+        ([0, 3, 6, 5, 9], [0, 3, 6, 7, 9], 1, 0),  # a little back
+        ([200, 203, 0, 3, 6], [200, 203, 206, 209, 212], 0, 1),  # set back
+        ([200, 203, 0, 3, 6, -50, -47], [200, 203, 206, 209, 212, 215, 218], 0, 2),  # twice
+        ([30, 33, 0, 39, 42], [30, 33, 36, 39, 42], 0, 1),  # one wild stamp
+        ([None, None, 6, 9], [0, 3, 6, 9], 2, 0),  # not given
+        ([-9, -6, -3, 0], [-9, -6, -3, 0], 0, 0),
     ],
 )
-def test_times_always_ascend(given, placed, mended):
+def test_times_always_ascend(given, placed, mended, resets):
     damage = Damage()
     clock = Clock(Fraction(1, 90), Fraction(30), damage)
     assert [clock.place(SimpleNamespace(pts=pts, dts=None)) for pts in given] == placed
-    assert damage.mended_times == mended
+    assert (damage.mended_times, damage.clock_resets) == (mended, resets)

@@ -24,8 +24,12 @@ CASES = {
     ),
     "a warning of Python": ("import warnings\ndef test(): warnings.warn('old')\n", "old"),
     "the network": (
-        "import socket\ndef test(): socket.create_connection(('127.0.0.1', 9))\n",
+        "import socket\ndef test(): socket.socket().connect_ex(('127.0.0.1', 9))\n",
         "a test wanted to reach",
+    ),
+    "a name on the network": (
+        "import socket\ndef test(): socket.create_connection(('localhost', 9))\n",
+        "a test wanted to look up localhost",
     ),
 }
 

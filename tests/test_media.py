@@ -10,9 +10,10 @@ from fractions import Fraction
 import pytest
 
 from data.faults import MediaError
-from data.media import Frame, Video, open_sound, open_video, probe
+from data.frame import Frame
+from data.media import Video, open_sound, open_video, probe
 from tests import barcode, synth
-from tools.encode import SoundTrack
+from tools.encode import PictureTrack, SoundTrack
 
 WITH_PICTURES = [name for name, variant in synth.VARIANTS.items() if variant.count]
 WITH_SOUND = [name for name in WITH_PICTURES if synth.VARIANTS[name].sound]
@@ -280,3 +281,54 @@ def test_two_videos_are_read_side_by_side(media: Media):
     with Video(made.path) as one, Video(made.path) as other:
         for first, second in zip(one.frames(), other.frames(start=1), strict=False):
             assert second.time - first.time == 1
+
+
+def test_a_stream_without_any_times_is_read_at_its_rate(tmp_path):
+    """Raw H.264: nothing to seek by, so everything is read from the beginning."""
+    variant = synth.Variant("h264", replace(synth.BFRAMES, rate=Fraction(25)), sound=None)
+    path = synth.write(variant, tmp_path / "raw.h264")
+    with open_video(path) as video:
+        times = {frame.time: index(frame) for frame in video.frames()}
+        assert times == {Fraction(at, 25): at for at in range(45)}
+        keys = {frame.time: index(frame) for frame in video.frames(keyframes=True)}
+        assert keys == {Fraction(at, 25): at for at in (0, 15, 30)}
+        assert index(video.frame_at(1)) == 25
+        assert index(next(video.frames(start=1.2))) == 30
+    decoded = probe(path, decode_all=True).found
+    assert decoded
+    assert decoded.keyframes == tuple(keys)
+    packets = probe(path).found
+    assert packets
+    assert packets.keyframes == ()  # only decoding would tell
+
+
+def test_where_an_intra_refresh_begins_is_no_keyframe(tmp_path):
+    track = PictureTrack(options=synth.x264("intra-refresh=1:keyint=15:bframes=0"))
+    path = synth.write(synth.Variant(track=track, sound=None), tmp_path / "x.mp4")
+    with open_video(path) as video:
+        assert [(frame.time, index(frame)) for frame in video.frames(keyframes=True)] == [(0, 0)]
+        assert [index(frame) for frame in video.frames(start=1)] == list(range(30, 45))
+
+
+def test_a_damaged_end_leaves_nothing_behind(tmp_path):
+    """A decoder that met it gives other pixels after a flush; so it is not used again."""
+    path = synth.write(replace(synth.TS, size=(320, 240), count=90), tmp_path / "x.ts")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+    with open_video(path, threads=1) as video:
+        pictures = {frame.time: frame.rgb() for frame in video.frames()}
+    for moment in list(pictures)[:-6:7]:
+        with open_video(path, threads=1) as video:
+            video.frame_at(100)
+            assert (video.frame_at(moment).rgb() == pictures[moment]).all()
+
+
+def test_a_track_that_its_header_hides_is_no_trouble(tmp_path):
+    """A Flash video whose header speaks of pictures only, and whose sound begins midway."""
+    late = synth.Variant("flv", synth.BFRAMES, sound=SoundTrack(start=Fraction(1)))
+    path = synth.write(late, tmp_path / "x.flv")
+    data = bytearray(path.read_bytes())
+    data[4] = 1  # pictures, no sound
+    path.write_bytes(data)
+    info = probe(path, decode_all=True)
+    assert info.found
+    assert info.found.frames == 45

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command import run
+from tests.command import ROOT, run
 
 
 def test_it_says_what_a_person_wants_to_know(media):
@@ -63,3 +65,26 @@ def test_a_name_with_a_leading_dash_follows_two_dashes(tmp_path: Path, media):
     (tmp_path / "-v.mp4").write_bytes(media("bframes").path.read_bytes())
     result = run("tools.probe", "--", "-v.mp4", folder=tmp_path)
     assert (result.code, result.out.splitlines()[0]) == (0, "-v.mp4")
+
+
+def test_a_reader_that_leaves_or_a_full_disk_is_no_traceback(media):
+    command = f"'{sys.executable}' -m tools.probe '{media('bframes').path}'"
+    for line, code in (
+        (f"{command} {command.split()[-1]} | head -1", 0),
+        (f"{command} > /dev/full", 1),
+    ):
+        done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+        assert done.returncode == code
+    assert "the output cannot be written: No space left on device" in done.stderr
+
+
+def test_a_name_the_terminal_cannot_show_is_spelled_out(tmp_path: Path, media, monkeypatch):
+    path = tmp_path / "a 🎬\n\x1b[31mb.mp4"
+    path.write_bytes(media("bframes").path.read_bytes())
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    result = run("tools.probe", path)
+    assert result.code == 0, result.err
+    assert result.out.isascii()
+    assert "\x1b" not in result.out
+    assert json.loads(run("tools.probe", "--json", path).out)["path"] == str(path)

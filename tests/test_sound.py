@@ -116,10 +116,18 @@ def test_before_and_after_there_is_silence(media):
         assert video.audio(1, 0, 48000).shape == (0, 1)
 
 
+@pytest.mark.parametrize("rate", [1, 10, 50, 99, 1_000_000])
+def test_any_rate_gives_as_many_samples(media, rate: int):
+    with open_video(media("bframes").path) as video:
+        for start in (0, 0.1, 0.73):
+            begin, end = Fraction(str(start)), Fraction(str(start)) + Fraction(1, 10)
+            count = round(end * rate) - round(begin * rate)
+            assert video.audio(begin, end, rate).shape == (count, 1)
+
+
 def test_a_closed_sound_says_so(media):
-    sound = open_sound(media("only_sound").path)
-    sound.read(Fraction(0), Fraction(1), 16000, 1)
-    sound.close()
+    with open_sound(media("only_sound").path) as sound:
+        sound.read(Fraction(0), Fraction(1), 16000, 1)
     with pytest.raises(ValueError, match="is closed; open it again"):
         sound.read(Fraction(0), Fraction(1), 16000, 1)
 

@@ -9,6 +9,7 @@ Exit code 1 if any of the files cannot be used.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import logging
 import sys
@@ -21,7 +22,7 @@ import tyro
 from data.faults import MediaError
 from data.media import probe
 from data.mediainfo import VideoInfo
-from tools.terminal import rate_text, start_logging, time_text
+from tools.terminal import rate_text, start_logging, time_text, until_the_reader_leaves
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,9 @@ def main(options: Options) -> int:
     if not options.files:
         log.error("no file given; name at least one: python -m tools.probe video.mp4")
         return 2
+    # Names may hold what a terminal cannot show, and its reader may go away.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     failed = 0
     for path in options.files:
         try:
@@ -52,7 +56,7 @@ def main(options: Options) -> int:
             if options.json:
                 print(json.dumps({"path": path, "error": error.reason, "advice": error.advice}))
             continue
-        print(json.dumps(plain(info), ensure_ascii=False) if options.json else describe(info))
+        print(json.dumps(plain(info)) if options.json else describe(info))
     return 1 if failed else 0
 
 
@@ -62,21 +66,21 @@ def describe(info: VideoInfo) -> str:
     coded = "" if info.size == info.coded_size else " (coded {}x{})".format(*info.coded_size)
     colour = info.colour
     lines = [
-        info.path,
+        info.path if info.path.isprintable() else repr(info.path),
         f"  pictures  {width}x{height}{coded}, {info.codec} {info.profile or ''}, "
         f"{info.pixel_format}, {rate_text(info.rate)} fps, in {info.container}",
         f"  colour    matrix {colour.matrix}, range {colour.range}, transfer {colour.transfer}, "
         f"primaries {colour.primaries}",
     ]
     if info.found:
-        keys = len(info.found.keyframes)
         lines.append(
             f"  found     {info.found.frames} frames, {time_text(info.found.seconds)}, "
-            f"{keys} keyframes at most {info.found.longest_gop} frames apart"
+            f"keyframes at most {info.found.longest_gop} frames apart"
         )
     for number, sound in enumerate(info.sounds):
         start = "" if sound.start is None else f", starts at {float(sound.start):+.3f} s"
-        lines.append(f"  sound {number}   {sound.codec}, {sound.rate} Hz, {sound.layout}{start}")
+        form = f"{sound.rate} Hz, {sound.layout}{start}" if sound.rate else "begins late"
+        lines.append(f"  sound {number}   {sound.codec}, {form}")
     if not info.sounds:
         lines.append("  sound     none")
     lines += [f"  note      {note}" for note in info.notes]
@@ -97,4 +101,4 @@ def plain(value: Any) -> Any:
 
 if __name__ == "__main__":
     start_logging()
-    sys.exit(main(tyro.cli(Options, prog="python -m tools.probe")))
+    sys.exit(until_the_reader_leaves(main, tyro.cli(Options, prog="python -m tools.probe")))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import TypeVar
 
 import coloredlogs
+
+log = logging.getLogger(__name__)
+Options = TypeVar("Options")
 
 
 def start_logging(level: str = "INFO") -> None:
@@ -53,3 +59,18 @@ def time_text(seconds: Fraction | float) -> str:
     hours, minute = divmod(minutes, 60)
     head = f"{hours}:{minute:02d}" if hours else f"{minute}"
     return f"{sign}{head}:{second:02d}.{rest:02d}"
+
+
+def until_the_reader_leaves(command: Callable[[Options], int], options: Options) -> int:
+    """Run a command whose output may be cut off (`| head`) or may find no room."""
+    try:
+        code = command(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        log.error("the output cannot be written: %s", error.strerror)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
