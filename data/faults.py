@@ -87,10 +87,16 @@ def _is_text(head: bytes) -> bool:
 
 
 def no_pictures(path: str, container: Any) -> MediaError:
-    sounds = ", ".join(stream.codec_context.name for stream in container.streams.audio)
+    contexts = [stream.codec_context for stream in container.streams.audio]
+    sounds = ", ".join(context.name if context else "unknown" for context in contexts)
     cover = " and a cover picture" if container.streams.video else ""
     holds = f"only sound ({sounds}){cover}" if sounds else "neither pictures nor sound"
     return MediaError(path, f"is not a video: it holds {holds}", "name a video file")
+
+
+def unknown_sound(path: str | Path, track: int) -> MediaError:
+    reason = f"has a sound track {track} that is coded in a way FFmpeg does not know"
+    return MediaError(path, reason, "convert it first, or choose another track")
 
 
 def nothing_to_see(path: str, stream: Any, tally: Tally) -> MediaError:

@@ -28,16 +28,16 @@ from av.error import FFmpegError
 from av.stream import Discard
 
 from data.colour import colour_of
-from data.faults import MediaError, check_file, nothing_to_see
+from data.faults import MediaError, check_file, nothing_to_see, unknown_sound
 from data.frame import Frame, Look, look_of
 from data.mediainfo import Decoded, Tally, VideoInfo, notes_on, settle_rate
 from data.opening import open_container, open_pictures
 from data.packets import Clock, Damage, decode, read_packets
-from data.sound import Sound, sound_info
+from data.sound import UNKNOWN, Sound, sound_info
 
-# Decoders of these say which pictures are keyframes; a packet of theirs that is called one may
-# only be where an intra refresh begins.
-MARKING_KEYS = {"h264", "hevc"}
+# A packet of these that is called a keyframe may only be where an intra refresh begins. Their
+# decoders know better, and are asked to leave out the rest themselves.
+KNOWING_KEYS = {"h264", "hevc"}
 Time = int | float | Fraction
 Reader = Iterator[Frame]
 
@@ -91,7 +91,7 @@ class Video:
         self._check_open()
         self._reading = passage = object()
         for frame in self._passage(begin, keyframes):
-            if frame.time < begin or (keyframes and not self._is_key(frame)):
+            if frame.time < begin:
                 continue
             if end is not None and frame.time >= end:
                 return
@@ -131,6 +131,8 @@ class Video:
                 tracks = "no sound" if not count else f"{count} sound track(s), counted from 0"
                 raise MediaError(self.path, f"has {tracks}; track {track} was asked for",
                                  "probe it to see its tracks")  # fmt: skip
+            if self.info.sounds[track].codec == UNKNOWN:
+                raise unknown_sound(self.path, track)
             zero = self._zero * self._time_base
             self._sounds[track] = Sound(lambda: open_container(self.path), track, zero)
         sound = self._sounds[track]
@@ -153,13 +155,12 @@ class Video:
             pass
         self.damage.clock_resets = max(self.damage.clock_resets, self._tally.resets)
         found = self._tally.found(self._zero, self._time_base, decoded)
+        if self._linear and decoded is None:
+            found = replace(found, keyframes=())
         stream = self._stream
         rate = settle_rate(stream.average_rate, stream.guessed_rate, found, self._time_base)
         info = replace(self.info, found=found, rate=rate)
         return replace(info, notes=notes_on(info, self.damage))
-
-    def _is_key(self, frame: Frame) -> bool:
-        return frame.key or self.info.codec not in MARKING_KEYS
 
     def _check_open(self) -> None:
         if self._closed:
@@ -182,7 +183,7 @@ class Video:
         clock = self._clock()
         pts = clock.place(first)
         if self._look is None:
-            self._zero, self._time_base = pts, first.time_base
+            self._zero, self._time_base = pts, self._stream.time_base
             self._look = look_of(first, self._stream)
             self.info = self._describe(first, self._look)
         self._fresh = chain([self._frame(first, pts)], self._following(pictures, clock))
@@ -259,12 +260,15 @@ class Video:
         return self._following(chain([first], pictures), self._clock())
 
     def _read_packets(self, keyframes: bool) -> Iterator[av.Packet]:
+        context = self._stream.codec_context
+        knowing = context.name in KNOWING_KEYS
+        context.skip_frame = "NONKEY" if keyframes and knowing else "DEFAULT"
         for packet in read_packets(self._container, self._stream, self.damage):
             if not packet.size:
                 # A decoder that met a damaged end keeps something of it through a flush, and
                 # gives other pixels after the next seek; so the next passage gets a new one.
                 self._worn = True
-            if packet.is_keyframe or not (packet.size and keyframes):
+            if packet.is_keyframe or knowing or not (packet.size and keyframes):
                 yield packet
 
     def _following(self, pictures: Iterator[av.VideoFrame], clock: Clock) -> Reader:
@@ -325,9 +329,12 @@ def open_sound(path: str | Path, track: int = 0) -> Sound:
     check_file(path)
     with open_container(path) as container:
         count = len(container.streams.audio)
+        known = [stream.codec_context is not None for stream in container.streams.audio]
     if not 0 <= track < count:
         raise MediaError(path, f"has {count} sound tracks; track {track} was asked for",
                          "choose another file or track")  # fmt: skip
+    if not known[track]:
+        raise unknown_sound(path, track)
     return Sound(lambda: open_container(path), track, None)
 
 

@@ -23,11 +23,13 @@ from av.stream import Discard
 
 from data.packets import Damage, decode, read_packets
 
+UNKNOWN = "unknown"
 RESYNC = Fraction(15, 1000)
 RESET = Fraction(1)  # a clock set back by more than this has started anew
 PREROLL = Fraction(1, 4)  # decoded and thrown away after a seek, until the codec has settled
 MARGIN = Fraction(1, 20)  # read on either side of a range, for the resampler's filter
 AHEAD = Fraction(5)  # up to here decoding on is cheaper than a seek
+WITHOUT_SEEKING = {"ogg"}  # its stamps after a seek are wrong near the end
 FULL_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
 
 
@@ -68,10 +70,10 @@ def sound_info(stream: Any, zero: Fraction) -> SoundInfo:
     context = stream.codec_context
     known = stream.start_time is not None and stream.time_base is not None
     return SoundInfo(
-        codec=context.name if context else "unknown",
+        codec=context.name if context else UNKNOWN,
         rate=context.sample_rate if context else 0,
         channels=context.layout.nb_channels if context else 0,
-        layout=context.layout.name if context else "unknown",
+        layout=context.layout.name if context else UNKNOWN,
         language=stream.language,
         start=stream.start_time * stream.time_base - zero if known else None,
     )
@@ -160,6 +162,8 @@ class Sound:
         Seeks are taken at their outcome.
         """
         back = Fraction(0)
+        if self._container.format.name in WITHOUT_SEEKING:
+            return self._rewind(), True
         while target - back > self._earliest:
             packets = self._seek(target - back)
             first = next(packets, None)
@@ -203,7 +207,7 @@ class Sound:
                 rate = frame.sample_rate
             position = expected
             if frame.pts is not None:
-                given = round((frame.pts * frame.time_base - self.zero) * rate) + shift
+                given = round((frame.pts * self._stream.time_base - self.zero) * rate) + shift
                 position, shift = _follow(expected, given, shift, rate)
             if position is None and not from_start:
                 continue  # somewhere in the file, and nobody says where

@@ -120,6 +120,10 @@ def rename_codec(path: Path) -> Path:
     return rewrite(path, lambda data: data.replace(b"mp4v", b"zzzz").replace(b"esds", b"zzzz"))
 
 
+def rename_sound_codec(path: Path) -> Path:
+    return rewrite(path, lambda data: data.replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
+
+
 def join(path: Path, *parts: Path) -> Path:
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path

@@ -202,6 +202,7 @@ def _uneven(index: int) -> int:
 
 
 VP9 = _coded("libvpx-vp9", {"cpu-used": "8", "crf": "20", "b": "0", "g": "15"})
+VP8 = _coded("libvpx", {"cpu-used": "8", "crf": "10", "b": "1M", "g": "30"})
 HEVC = _coded("libx265", x265("keyint=15:bframes=3"))
 TS = Variant("ts", BFRAMES, tick=TICK_90K)
 SILENT_TS = replace(TS, sound=None, edit=later(Fraction(1)))
@@ -261,11 +262,12 @@ VARIANTS: dict[str, Variant] = {
     ),
     "vp8": Variant(
         "webm",
-        _coded("libvpx", {"cpu-used": "8", "crf": "10", "b": "1M", "g": "30"}),
+        VP8,
         sound=OPUS,
         tick=MILLISECOND,
     ),
     "vp9": Variant("webm", VP9, sound=OPUS, tick=MILLISECOND),
+    "ogg": Variant("ogv", VP8, sound=OPUS),
     "av1": Variant(
         "mkv",
         _coded("libsvtav1", {"preset": "8", "crf": "8", "g": "15", "svtav1-params": "lp=1"}),

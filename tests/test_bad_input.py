@@ -186,6 +186,20 @@ def test_a_sound_track_that_is_not_there_is_named(tmp_path: Path):
         one.audio(0, 1, track=1)
 
 
+def test_a_sound_in_an_unknown_codec_is_named(tmp_path: Path):
+    path = surgery.rename_sound_codec(write(Variant(), tmp_path / "x.mp4"))
+    message = "a sound track 0 that is coded in a way FFmpeg does not know"
+    with open_video(path) as opened:
+        assert len(list(opened.frames())) == 45
+        with pytest.raises(MediaError, match=message):
+            opened.audio(0, 1)
+    with pytest.raises(MediaError, match=message):
+        open_sound(path)
+    alone = surgery.rename_sound_codec(write(Variant("m4a", count=0), tmp_path / "x.m4a"))
+    with pytest.raises(MediaError, match=r"holds only sound \(unknown\)"):
+        probe(alone)
+
+
 def test_an_error_travels_between_processes_whole():
     error = MediaError("a b.mp4", "is odd", "leave it")
     again = pickle.loads(pickle.dumps(error))

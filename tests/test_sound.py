@@ -23,6 +23,7 @@ EXACT = (
     "bframes",
     "all_keyframes",
     "all_keyframes_opus",
+    "ogg",
     "ts",
     "ts_ten_hours",
     "late_video",
