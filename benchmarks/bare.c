@@ -90,10 +90,10 @@ static void fail(const char *what) {
     exit(1);
 }
 
-static void to_rgb(void *sws, Frame *frame, Frame *rgb) {
+static void to_rgb(void *sws, Frame *frame, Frame *rgb, const char *pixels) {
     rgb->width = frame->width;
     rgb->height = frame->height;
-    rgb->format = av_get_pix_fmt("rgb24");
+    rgb->format = av_get_pix_fmt(pixels);
     if (av_frame_get_buffer(rgb, 0) < 0 || sws_scale_frame(sws, rgb, frame) < 0) fail("scaling");
     av_frame_unref(rgb);
 }
@@ -136,7 +136,7 @@ static long run(const char *what, const char *path, const char *threads) {
         av_packet_unref(packet);
         while (!enough && avcodec_receive_frame(context, frame) >= 0) {
             count++;
-            if (rgb) to_rgb(sws, frame, out);
+            if (rgb) to_rgb(sws, frame, out, quick ? "rgb24" : "gbrp");
             enough = once;
             packets = probe;
             av_frame_unref(hold ? held : frame);
