@@ -94,6 +94,7 @@ class Tally:
     encrypted: bool = False
     done: bool = False
     _last: int | None = None
+    _set_back: int = 0
     _top: int = 0
 
     def watch(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
@@ -128,7 +129,9 @@ class Tally:
         order = packet.dts if packet.dts is not None else stamp
         if order is None or stamp is None:
             return
-        if self._last is not None and (self._last - order) * packet.time_base > SET_BACK:
+        if self._last is None:
+            self._set_back = round(SET_BACK / packet.time_base)  # once: fractions are slow
+        elif self._last - order > self._set_back:
             self.resets += 1
             self.shift = self._top + (self.last_duration or 1) - stamp
         self._last = order
