@@ -145,10 +145,8 @@ class Video:
     def measure(self, decode_all: bool = False) -> VideoInfo:
         """The facts with `found`: a pass over all packets, or over all pictures."""
         self._check_open()
-        if self._fresh is None:
-            self._begin()
-        frames, self._fresh, self._reading = self._fresh, None, None
-        assert frames is not None
+        frames = self._fresh or self._anew()
+        self._fresh = self._reading = None
         self._tally.done = False
         decoded = Decoded.of(frames) if decode_all else None
         for _ in self._packets:
@@ -209,7 +207,7 @@ class Video:
             return fresh
         self._linear = self._linear or self.damage.clock_resets > 0
         if self._linear:
-            return self._all_from_the_beginning(keyframes)
+            return (frame for frame in self._anew() if frame.key or not keyframes)
         if self._worn or str(self.damage):
             self._open()
         self.damage = Damage()
@@ -221,16 +219,14 @@ class Video:
             if frames is not None:
                 return frames
             back = max(4 * back, second)
+        return self._anew(keyframes)
+
+    def _anew(self, keyframes: bool = False) -> Reader:
+        """Frames from the beginning of the file, opened again."""
         self._begin(keyframes)
         fresh, self._fresh = self._fresh, None
         assert fresh is not None
         return fresh
-
-    def _all_from_the_beginning(self, keyframes: bool) -> Reader:
-        self._begin()
-        fresh, self._fresh = self._fresh, None
-        assert fresh is not None
-        return (frame for frame in fresh if frame.key or not keyframes)
 
     def _cannot_seek(self, first: av.VideoFrame) -> bool:
         """Whether the file has no times to seek by, or only the decoding's where those differ."""

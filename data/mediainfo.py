@@ -87,7 +87,6 @@ class Tally:
     key_pts: array = field(default_factory=lambda: array("q"))
     packets: int = 0
     hidden: int = 0  # packets whose picture is never shown, by an edit list or by nature
-    untimed: int = 0
     last_duration: int = 0
     resets: int = 0  # how often the file's clock starts anew
     shift: int = 0  # what is added to its stamps since
@@ -115,9 +114,7 @@ class Tally:
         self.packets += 1
         if packet.is_discard or _never_shown(packet):
             self.hidden += 1
-        elif packet.pts is None:
-            self.untimed += 1
-        else:
+        elif packet.pts is not None:
             self.pts.append(packet.pts + self.shift)
             self.last_duration = packet.duration or self.last_duration
 

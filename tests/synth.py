@@ -40,7 +40,6 @@ PLAIN = PictureTrack(options=x264("keyint=15:bframes=0:scenecut=0"))
 BFRAMES = PictureTrack(options=x264("keyint=15:bframes=3:scenecut=0:b-adapt=0"))
 OPEN = "open-gop=1:keyint=12:min-keyint=12:scenecut=0:b-adapt=0"
 DEEP = OPEN.replace("12", "16") + ":bframes=7:ref=4"  # two full pyramids a GOP
-FINE = Fraction(1, 90000)
 
 
 @dataclass(frozen=True)
@@ -213,9 +212,9 @@ MPEG2 = _coded("mpeg2video", {"b": "3M", "g": "12", "bf": "2"})
 
 VARIANTS: dict[str, Variant] = {
     "constant": Variant(),
-    "variable": Variant(track=replace(BFRAMES, time_base=FINE), stamp=_uneven),
+    "variable": Variant(track=replace(BFRAMES, time_base=TICK_90K), stamp=_uneven),
     "variable_mkv": Variant(
-        "mkv", replace(BFRAMES, time_base=FINE), stamp=_uneven, tick=MILLISECOND
+        "mkv", replace(BFRAMES, time_base=TICK_90K), stamp=_uneven, tick=MILLISECOND
     ),
     "bframes": Variant(track=BFRAMES),
     "open_gop": Variant(track=PictureTrack(options=x264(f"{OPEN}:bframes=3"))),
