@@ -25,7 +25,7 @@ setup: .venv/installed  ## make .venv and install what Reelgrid needs (about 5 G
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-demo: .venv/installed  ## make a few videos with sound, probe them, draw a sheet of their frames
+demo: .venv/installed  ## make a few videos, probe them, turn them into frame databases
 	$(RUN) -m tools.demo --out demo
 
 test: .venv/installed-dev  ## the whole suite but what takes minutes or a GPU

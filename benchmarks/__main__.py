@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import reader
+from benchmarks import convert, reader, store
 from tools.terminal import start_logging
 
 if __name__ == "__main__":
     start_logging()
-    sys.exit(reader.main())
+    sys.exit(max(benchmark.main() for benchmark in (reader, store, convert)))

@@ -101,11 +101,11 @@ class RgbConverter:
             interpolation=(Interpolation.AREA if smaller else Interpolation.BICUBIC) | EXACT,
             threads=1,
         )
-        green, blue, red = (_plane(plane, dtype) for plane in scaled.planes)
+        green, blue, red = (plane_of(plane, dtype) for plane in scaled.planes)
         return cv2.merge((red, green, blue))
 
 
-def _plane(plane: VideoPlane, dtype: type) -> np.ndarray:
+def plane_of(plane: VideoPlane, dtype: type) -> np.ndarray:
     rows: np.ndarray = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
     return rows[:, : plane.width]
 

@@ -18,13 +18,22 @@ WIDEST_PIXEL = 8  # a pixel aspect beyond this is a writing error
 class Frame:
     """One shown picture: when it is shown, and its pixels once they are asked for."""
 
-    __slots__ = ("_look", "picture", "pts", "time")
+    __slots__ = ("_look", "_ticks", "picture", "pts")
 
-    def __init__(self, picture: av.VideoFrame, pts: int, time: Fraction, look: Look) -> None:
+    def __init__(self, picture: av.VideoFrame, pts: int, ticks: int, look: Look) -> None:
         self.picture = picture  # the decoder's frame: planes as coded, not to be written to
         self.pts = pts
-        self.time = time
+        self._ticks = ticks  # after the first shown picture
         self._look = look
+
+    @property
+    def time(self) -> Fraction:
+        """Exact seconds after the first shown picture."""
+        return self._ticks * self._look.time_base
+
+    def release(self) -> None:
+        """Give the pixels back to the decoder; after this, only the times can be asked for."""
+        del self.picture
 
     @property
     def key(self) -> bool:
@@ -49,6 +58,7 @@ class Look:
     size: Size
     turn: Turn
     pixel_aspect: Fraction
+    time_base: Fraction
     converter: RgbConverter
 
 
@@ -62,4 +72,4 @@ def look_of(first: av.VideoFrame, stream: Any) -> Look:
     if not Fraction(1, WIDEST_PIXEL) <= aspect <= WIDEST_PIXEL:
         aspect = Fraction(1)
     size = turn.size(square_pixels((first.width, first.height), aspect))
-    return Look(size, turn, aspect, RgbConverter())
+    return Look(size, turn, aspect, stream.time_base, RgbConverter())

@@ -17,7 +17,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,14 +30,15 @@ from data.colour import colour_of
 from data.faults import MediaError, check_file, nothing_to_see, unknown_sound
 from data.frame import Frame, Look, look_of
 from data.mediainfo import Decoded, Tally, VideoInfo, notes_on, settle_rate
+from data.memory import keep_large_blocks
 from data.opening import open_container, open_pictures
 from data.packets import Clock, Damage, decode, read_packets
+from data.seconds import Time, as_time
 from data.sound import UNKNOWN, Sound, sound_info
 
 # A packet of these that is called a keyframe may only be where an intra refresh begins. Their
 # decoders know better, and are asked to leave out the rest themselves.
 KNOWING_KEYS = {"h264", "hevc"}
-Time = int | float | Fraction
 Reader = Iterator[Frame]
 
 
@@ -48,7 +48,7 @@ class Video:
     def __init__(self, path: str | Path, threads: int = 0) -> None:
         self.path = os.fsdecode(path)
         check_file(self.path)
-        _keep_large_blocks()
+        keep_large_blocks()
         self.damage = Damage()  # of the passage last read
         self._threads = threads
         self._sounds: dict[int, Sound] = {}
@@ -90,10 +90,12 @@ class Video:
     def _limited(self, begin: Fraction, end: Fraction | None, keyframes: bool) -> Reader:
         self._check_open()
         self._reading = passage = object()
+        # Whole ticks: comparing fractions would cost more than all else that Python does here.
+        first, last = self._tick_from(begin), None if end is None else self._tick_from(end)
         for frame in self._passage(begin, keyframes):
-            if frame.time < begin:
+            if frame.pts < first:
                 continue
-            if end is not None and frame.time >= end:
+            if last is not None and frame.pts >= last:
                 return
             yield frame
             if self._reading is not passage:
@@ -141,6 +143,11 @@ class Video:
             raise MediaError(self.path, f"has a sound track {track} without any sound",
                              "choose another track")  # fmt: skip
         return sound.read(as_time(start), as_time(stop), rate, channels)
+
+    def sound_damage(self, track: int = 0) -> Damage:
+        """What was wrong with the sound that was read so far."""
+        sound = self._sounds.get(track)
+        return sound.damage if sound else Damage()
 
     def measure(self, decode_all: bool = False) -> VideoInfo:
         """The facts with `found`: a pass over all packets, or over all pictures."""
@@ -269,15 +276,21 @@ class Video:
 
     def _following(self, pictures: Iterator[av.VideoFrame], clock: Clock) -> Reader:
         size = None
-        for picture in pictures:
+        while (picture := next(pictures, None)) is not None:
             if size not in (None, (picture.width, picture.height)):
                 self.damage.size_changes += 1
             size = picture.width, picture.height
-            yield self._frame(picture, clock.place(picture))
+            frame = self._frame(picture, clock.place(picture))
+            del picture  # see data/packets.py: decode
+            yield frame
 
     def _frame(self, picture: av.VideoFrame, pts: int) -> Frame:
         assert self._look is not None
-        return Frame(picture, pts, (pts - self._zero) * self._time_base, self._look)
+        return Frame(picture, pts, pts - self._zero, self._look)
+
+    def _tick_from(self, time: Fraction) -> int:
+        """The first pts at or after a time."""
+        return self._zero + math.ceil(time / self._time_base)
 
     def _clock(self) -> Clock:
         stream = self._stream
@@ -334,13 +347,6 @@ def open_sound(path: str | Path, track: int = 0) -> Sound:
     return Sound(lambda: open_container(path), track, None)
 
 
-def as_time(value: Time) -> Fraction:
-    """Exact seconds; a float means the simple fraction it stands for (0.1 is 1/10)."""
-    if not math.isfinite(value):
-        raise ValueError(f"a time is a finite number of seconds, got {value}")
-    return Fraction(value).limit_denominator(10**6) if isinstance(value, float) else Fraction(value)
-
-
 def _is_by(thing: av.Packet | av.VideoFrame, target: int) -> bool:
     """Whether a packet or picture has a time, and one that is not after the target."""
     stamp = thing.pts if thing.pts is not None else thing.dts
@@ -353,13 +359,3 @@ def _claimed_length(container: Any, stream: Any) -> Fraction | None:
     if container.duration is not None:
         return Fraction(container.duration, av.time_base)
     return None
-
-
-@cache
-def _keep_large_blocks() -> None:
-    """Let the C library keep freed pictures instead of handing each back to the kernel.
-
-    Freeing one block this large raises glibc's thresholds for the whole process. Without it a
-    1080p RGB picture is mapped and cleared anew every time: half again the time of decoding.
-    """
-    np.empty(31 << 20, np.uint8)

@@ -9,6 +9,7 @@ Ranges read one after the other continue the count, so they join without a seam 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,7 +26,7 @@ from data.packets import Damage, decode, read_packets
 
 UNKNOWN = "unknown"
 RESYNC = Fraction(15, 1000)
-RESET = Fraction(1)  # a clock set back by more than this has started anew
+RESET = 1  # second: a clock set back by more than this has started anew
 PREROLL = Fraction(1, 4)  # decoded and thrown away after a seek, until the codec has settled
 MARGIN = Fraction(1, 20)  # read on either side of a range, for the resampler's filter
 AHEAD = Fraction(5)  # up to here decoding on is cheaper than a seek
@@ -60,6 +61,11 @@ class Block:
     @property
     def stop(self) -> Fraction:
         return Fraction(self.position + len(self.samples), self.rate)
+
+    def ends_after(self, time: Fraction) -> bool:
+        """Whether it is heard beyond this time; in whole numbers, since this is asked often."""
+        end = self.position + len(self.samples)
+        return end * time.denominator > time.numerator * self.rate
 
     def joins(self, later: Block) -> bool:
         same = self.rate == later.rate and self.samples.shape[1] == later.samples.shape[1]
@@ -146,12 +152,12 @@ class Sound:
             self._held = []
             packets, from_start = self._packets_before(start + self.zero - PREROLL)
             self._blocks = self._decode(packets, from_start)
-        self._held = [block for block in self._held if block.stop > start]
-        while not self._held or self._held[-1].stop < stop:
+        self._held = [block for block in self._held if block.ends_after(start)]
+        while not self._held or not self._held[-1].ends_after(stop):
             block = next(self._blocks, None)
             if block is None:
                 break
-            if block.stop > start:
+            if block.ends_after(start):
                 self._held.append(block)
         self._held_from = start
         return [block for block in self._held if block.start < stop]
@@ -205,9 +211,13 @@ class Sound:
                     expected = round(Fraction(expected, rate) * frame.sample_rate)
                     shift = round(Fraction(shift, rate) * frame.sample_rate)
                 rate = frame.sample_rate
+                # position = (pts * time base - zero) * rate, in whole numbers
+                tick, zero = self._stream.time_base * rate, self.zero * rate
+                scale = math.lcm(tick.denominator, zero.denominator)
+                step, origin = int(tick * scale), int(zero * scale)
             position = expected
             if frame.pts is not None:
-                given = round((frame.pts * self._stream.time_base - self.zero) * rate) + shift
+                given = _nearest(frame.pts * step - origin, scale) + shift
                 position, shift = _follow(expected, given, shift, rate)
             if position is None and not from_start:
                 continue  # somewhere in the file, and nobody says where
@@ -219,13 +229,19 @@ class Sound:
 
 def _follow(expected: int | None, given: int, shift: int, rate: int) -> tuple[int, int]:
     """Where a frame goes that should follow at `expected` and claims `given`."""
-    if expected is None or given - expected > RESYNC * rate:
+    if expected is None or (given - expected) * RESYNC.denominator > RESYNC.numerator * rate:
         return given, shift
     if expected - given > RESET * rate:
         return expected, shift + expected - given
-    if expected - given > RESYNC * rate:
+    if (expected - given) * RESYNC.denominator > RESYNC.numerator * rate:
         return given, shift
     return expected, shift
+
+
+def _nearest(numerator: int, denominator: int) -> int:
+    """The whole number nearest to a fraction, halves to the even one, as round() has it."""
+    whole, rest = divmod(numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
 
 
 def _settle(block: Block, expected: int | None) -> Block:

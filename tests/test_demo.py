@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from data.catalog import Catalog
+from data.display import fit_short_side
 from data.media import open_video, probe
 from tests.command import Result, run
-from tools.demo import RECORDINGS, SECONDS
+from tools.demo import LEVELS, RECORDINGS, SECONDS
 from tools.sheet import Row, draw_sheet
 
 
@@ -58,6 +61,20 @@ def test_its_sheet_shows_every_video(demo):
         pixels = np.asarray(sheet)
     assert pixels.shape[0] > 200 * len(RECORDINGS)
     assert len(np.unique(pixels.reshape(-1, 3)[::97], axis=0)) > 300
+
+
+def test_its_dataset_holds_every_video_with_levels_and_sound(demo):
+    out, result = demo
+    catalog = Catalog(out / "dataset")
+    assert len(catalog) == len(RECORDINGS)
+    for entry in catalog:
+        with catalog.store(entry.name) as store:
+            assert store.levels[1:] == tuple(fit_short_side(store.size, side) for side in LEVELS)
+            assert abs(store.times[-1] - SECONDS) < Fraction(1, 10)
+            assert abs(store.audio(0, SECONDS)).max() > 0.01
+    assert (out / "dataset.png").exists()
+    assert "5 videos: 5 converted" in result.out
+    assert result.out.count("a second on one core") == 1 + len(LEVELS)
 
 
 def test_a_row_without_sound_and_with_a_long_name_fits():

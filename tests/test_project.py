@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = ["tools.demo", "tools.probe"]
+COMMANDS = [f"tools.{name}" for name in ("check", "convert", "demo", "export", "probe", "show")]
 PROMISED = ["setup", "demo", "test", "test-slow", "test-gpu", "check", "bench", "help"]
 
 

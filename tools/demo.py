@@ -1,4 +1,5 @@
-"""The demo: make a few videos with sound, probe them, and draw a sheet of their frames.
+"""The demo: make a few videos with sound, probe them, turn them into frame databases, and draw
+sheets of both.
 
     python -m tools.demo --out demo
 
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,16 +22,22 @@ import av
 import numpy as np
 import tyro
 
+from data.catalog import JPG, Catalog
 from data.media import open_video
 from data.mediainfo import VideoInfo
+from data.store import FrameStore
+from tools.convert import convert, one_line
 from tools.encode import PictureTrack, SoundTrack, move, write_video
 from tools.scenes import SCENES, SOUND_RATE
 from tools.sheet import Row, draw_sheet, pictures_that_fit
+from tools.show import row as store_row
 from tools.terminal import columns, rate_text, start_logging, time_text
 
 log = logging.getLogger(__name__)
 
 SECONDS = 6
+LEVELS = (160, 96)
+CLIPS = 20  # of each video, to measure by
 TEN_HOURS = 36000
 HEADINGS = ("file", "size", "codec", "fps", "frames", "length", "sound", "clock from")
 AAC = SoundTrack()
@@ -72,10 +80,10 @@ RECORDINGS = (
 
 @dataclass(frozen=True)
 class Options:
-    """Make a few videos with sound, probe them, and draw a sheet of their frames."""
+    """Make a few videos with sound, probe them, turn them into frame databases."""
 
     out: Path = Path("demo")
-    """Folder for the videos and the sheet; made if it is not there."""
+    """Folder for the videos, the dataset and the sheets; made if it is not there."""
 
 
 def main(options: Options) -> int:
@@ -97,8 +105,39 @@ def main(options: Options) -> int:
     draw_sheet(f"{len(rows)} videos, read by Reelgrid", rows).save(sheet)
     print(columns(table))
     print(f"\nThe sheet of their frames: {sheet}")
-    print(f"Look closer at one: .venv/bin/python -m tools.probe '{folder / RECORDINGS[-1].file}'")
+    print(f"Look closer at one: .venv/bin/python -m tools.probe '{folder / RECORDINGS[-1].file}'\n")
+    return build_dataset(folder, options.out)
+
+
+def build_dataset(videos: Path, out: Path) -> int:
+    """Convert the videos, read clips from the result, draw a sheet of it."""
+    dataset, sheet = out / "dataset", out / "dataset.png"
+    log.info("converting the videos to %s", dataset)
+    summary = convert(videos, dataset, levels=LEVELS, overwrite=True)
+    print(one_line(summary))
+    if summary.failures:
+        return 1
+    names = [entry.name for entry in Catalog(dataset)]
+    rows = [store_row(name, dataset / JPG / name) for name in names]
+    draw_sheet(f"{len(rows)} frame databases", rows).save(sheet)
+    for side in (None, *LEVELS):
+        print(clip_speed(dataset, names, side))
+    print(f"\nThe sheet of the databases: {sheet}")
+    print(f"Audit them: .venv/bin/python -m tools.check {dataset}")
     return 0
+
+
+def clip_speed(dataset: Path, names: Sequence[str], short_side: int | None) -> str:
+    """Read random clips of 16 frames on one core, and say how fast."""
+    random = np.random.default_rng(1)
+    stores = [FrameStore(dataset / JPG / name) for name in names]
+    starts = [(store, int(random.integers(len(store) - 31))) for store in stores * CLIPS]
+    began = time.perf_counter()
+    for store, start in starts:
+        store.frames(range(start, start + 32, 2), short_side)
+    speed = len(starts) / (time.perf_counter() - began)
+    what = "full size" if short_side is None else f"level {short_side}"
+    return f"random clips of 16 frames, {what:>9}: {speed:5.0f} a second on one core"
 
 
 def make(recording: Recording, folder: Path) -> Path:

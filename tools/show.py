@@ -1,0 +1,103 @@
+"""Draw a contact sheet of a store: every video a row, its frames with index and time.
+
+python -m tools.show dataset/ --out sheet.png
+python -m tools.show dataset/jpg/archery/x7Yz --out sheet.png
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from data.schema import StoreError
+from data.store import FrameStore
+from tools.check import folders_of
+from tools.sheet import Row, draw_sheet, pictures_that_fit
+from tools.terminal import rate_text, start_logging, time_text, until_the_reader_leaves
+
+log = logging.getLogger(__name__)
+STRETCHES = 2000  # of the sound, each shown by its loudest sample
+
+
+@dataclass(frozen=True)
+class Options:
+    """Draw a contact sheet of a store: every video a row, its frames with index and time."""
+
+    store: tyro.conf.Positional[Path]
+    """A dataset, or the folder of one video."""
+    out: Path
+    """The picture to write: .png or .jpg."""
+    rows: int = 12
+    """At most so many videos, evenly from all of them."""
+
+
+def main(options: Options) -> int:
+    if options.rows < 1:
+        log.error("--rows is at least 1, got %d", options.rows)
+        return 2
+    if options.out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        log.error("--out is a picture, .png or .jpg; got %s", options.out)
+        return 2
+    try:
+        videos = folders_of(options.store)
+        chosen = [videos[at] for at in evenly(len(videos), options.rows)]
+        rows = [row(name, Path(folder)) for name, folder in chosen]
+        title = f"{options.store.name}: {len(rows)} of {len(videos)} videos"
+        draw_sheet(title, rows).save(options.out)
+    except StoreError as error:
+        log.error("%s", error)
+        return 1
+    except OSError as error:
+        log.error("%s cannot be written (%s)", options.out, error.strerror or error)
+        return 2
+    print(f"{options.out}: {len(rows)} of {len(videos)} videos")
+    return 0
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """`wanted` places of `count`, the middles of equal parts; all if there are fewer."""
+    wanted = min(count, wanted)
+    return [(2 * at + 1) * count // (2 * wanted) for at in range(wanted)]
+
+
+def row(name: str, folder: Path) -> Row:
+    """One video: frames evenly from it, its facts, its sound."""
+    with FrameStore(folder) as store:
+        width, height = store.size
+        indices = evenly(len(store), pictures_that_fit((max(width, height), height)))
+        levels = ", ".join("{}x{}".format(*size) for size in store.levels)
+        lines = [f"{len(store)} frames, {levels}"]
+        captions = [f"#{index}" for index in indices]
+        sound = None
+        if store.fps is not None:
+            times = store.times
+            lines.append(f"{rate_text(store.fps)} fps, {time_text(times[-1])} long")
+            captions = [f"#{index}  {time_text(times[index])}" for index in indices]
+            if "sound_rate" in store.meta:
+                sound = loudness(store, times[-1])
+        if store.meta.get("damage"):
+            lines.append(f"damaged source: {store.meta['damage']}")
+        pictures = list(store.frames(indices))
+    return Row(name, lines, pictures, captions, sound)
+
+
+def loudness(store: FrameStore, length: Fraction) -> np.ndarray:
+    """The loudest sample of every stretch of the sound; hours of it in little memory."""
+    rate = int(store.meta["sound_rate"])
+    step = max(1, int(length * rate) // STRETCHES)
+    loudest = []
+    for start in range(0, int(length * rate), step):
+        samples = store.audio(Fraction(start, rate), Fraction(start + step, rate))
+        loudest.append(np.abs(samples).max())
+    return np.array(loudest, np.float32)
+
+
+if __name__ == "__main__":
+    start_logging()
+    sys.exit(until_the_reader_leaves(main, tyro.cli(Options, prog="python -m tools.show")))
