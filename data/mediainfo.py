@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
@@ -68,14 +67,10 @@ class Decoded:
     pts: array = field(default_factory=lambda: array("q"))
     keys: array = field(default_factory=lambda: array("q"))
 
-    @classmethod
-    def of(cls, frames: Iterator[Any]) -> Decoded:
-        decoded = cls()
-        for frame in frames:
-            decoded.pts.append(frame.pts)
-            if frame.key:
-                decoded.keys.append(frame.pts)
-        return decoded
+    def add(self, pts: int, key: bool) -> None:
+        self.pts.append(pts)
+        if key:
+            self.keys.append(pts)
 
 
 @dataclass
@@ -226,19 +221,32 @@ def notes_on(info: VideoInfo, damage: Damage | None) -> tuple[str, ...]:
     if found and info.seconds_claimed and _far(info.seconds_claimed, found.seconds):
         claimed, real = float(info.seconds_claimed), float(found.seconds)
         notes.append(f"claims {claimed:.2f} s, its pictures last {real:.2f} s")
-    if found and found.packets > found.frames:
-        notes.append(f"{found.packets - found.frames} of {found.packets} packets gave no picture")
-    if found and found.holes:
-        where = ", ".join(
-            f"{float(long):.2f} s at {float(at):.2f} s" for at, long in found.holes[:3]
-        )
-        more = f" and {len(found.holes) - 3} more" if len(found.holes) > 3 else ""
-        notes.append(f"pictures are missing: {where}{more}")
-    elif found and found.variable_rate:
+    notes += losses_in(found) if found else []
+    if found and found.variable_rate and not found.holes:
         notes.append("variable rate")
     if damage is not None and str(damage):
         notes.append(f"{'damaged' if damage else 'noticed'}: {damage}")
     return tuple(notes)
+
+
+def losses_in(found: Found) -> list[str]:
+    """Where pictures are missing that should be there."""
+    losses = []
+    if found.packets > found.frames:
+        losses.append(f"{found.packets - found.frames} of {found.packets} packets gave no picture")
+    if found.holes:
+        where = ", ".join(
+            f"{float(long):.2f} s at {float(at):.2f} s" for at, long in found.holes[:3]
+        )
+        more = f" and {len(found.holes) - 3} more" if len(found.holes) > 3 else ""
+        losses.append(f"pictures are missing: {where}{more}")
+    return losses
+
+
+def ends_early(info: VideoInfo) -> bool:
+    """Whether the pictures end long before the file says that it ends."""
+    found, claimed = info.found, info.seconds_claimed
+    return bool(found and claimed and claimed > found.seconds and _far(claimed, found.seconds))
 
 
 def _far(claimed: Fraction, found: Fraction) -> bool:

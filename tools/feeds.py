@@ -20,6 +20,7 @@ from data.frame import Frame
 from data.jfif import JfifEncoder
 from data.jpeg import encode
 from data.media import open_video
+from data.mediainfo import ends_early, losses_in
 from data.pictures import Picture, Series, read_picture, series_in
 from tools.settings import PICTURE_RATE, SOUND_RATE, Settings
 from tools.sources import Source
@@ -119,13 +120,34 @@ class VideoFeed(Feed):
 
     def frames(self) -> Iterator[Shown]:
         start, stop = self._source.start, self._source.stop
-        frames = self._video.frames(start, stop)
+        whole = start is None and stop is None
+        frames = self._video.all_frames() if whole else self._video.frames(start, stop)
         shown = self._at_own_times(frames) if self._fps is None else self._at_ticks(frames)
         for one in shown:
             self._pts.append(one.pts)
             self.count += 1
             yield one
-        self._damage = str(self._video.damage) if self._video.damage else ""
+        self._note_losses()
+
+    def _note_losses(self) -> None:
+        """What was lost: counted by the decoder, or seen from what is not there."""
+        video = self._video
+        losses = [str(video.damage)] if video.damage else []
+        found = video.info.found
+        if found is not None:
+            self._info = video.info
+            losses += losses_in(found)
+            if ends_early(self._info) and not self._is_heard_after(found.seconds):
+                claimed, real = float(self._info.seconds_claimed or 0), float(found.seconds)
+                losses.append(f"claims {claimed:.2f} s, ends after {real:.2f} s")
+        self._damage = "; ".join(losses)
+
+    def _is_heard_after(self, end: Fraction) -> bool:
+        """Whether there is sound where the pictures have ended: then the file has not."""
+        try:
+            return bool(self._info.sounds and self._video.audio(end, end + 5, SOUND_RATE).any())
+        except MediaError:
+            return False
 
     def _at_own_times(self, frames: Iterator[Frame]) -> Iterator[Shown]:
         zero: int | None = None
