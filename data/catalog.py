@@ -24,7 +24,7 @@ from urllib.parse import quote
 from data.display import Size
 from data.folders import walk
 from data.lazy import Lazy
-from data.schema import DATABASE, LEVEL_FILE, StoreError
+from data.schema import COUNT, DATABASE, LEVEL_FILE, StoreError
 from data.store import FrameStore
 
 JPG, CATALOG = "jpg", "catalog.db"
@@ -164,9 +164,7 @@ class Catalog:
 
     def _scan(self) -> None:
         """Look at all databases; one that has not changed since is taken from the old catalogue."""
-        videos = {row[0]: Entry._make(row) for row in self._load("SELECT * FROM Videos")}
-        origins = (Origin._make(row) for row in self._load("SELECT * FROM Origins"))
-        old = {one.name: (videos[one.name], one) for one in origins if one.name in videos}
+        old = remembered(self.dataset)
         self._folders.clear()
         names = sorted(_videos_below(self._root, self._folders))
         with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
@@ -175,13 +173,29 @@ class Catalog:
         self.origins = {origin.name: origin for _, origin in found}
 
 
+class Remembered(NamedTuple):
+    """What a catalogue knows of a video, whatever has become of it since."""
+
+    entry: Entry
+    origin: Origin
+
+
+def remembered(dataset: str | os.PathLike[str]) -> dict[str, Remembered]:
+    """The catalogue as it stands, not made anew: an audit looks for what is gone."""
+    path = Path(dataset) / CATALOG
+    entries = {row[0]: Entry._make(row) for row in _load(path, "SELECT * FROM Videos") or ()}
+    origins = (Origin._make(row) for row in _load(path, "SELECT * FROM Origins") or ())
+    return {one.name: Remembered(entries[one.name], one) for one in origins if one.name in entries}
+
+
 def _videos_below(root: Path, folders: dict[str, int]) -> Iterator[str]:
-    """Names of all folders that hold a frames.db; `folders` gets those that lie above them."""
+    """Names of all videos' folders; `folders` gets those that lie above them."""
     for folder, below, files in walk(root):
         relative = os.path.relpath(folder, root)
-        if DATABASE in files:
+        is_video = DATABASE in files or COUNT in files  # one that lost its database is remembered
+        if is_video:
             yield Path(relative).as_posix()
-        if below or DATABASE not in files:
+        if below or not is_video:
             folders[relative] = _changed(root, relative)
 
 
@@ -192,11 +206,11 @@ def _changed(root: Path, folder: str) -> int:
         return -1
 
 
-def _look(root: Path, name: str, old: tuple[Entry, Origin] | None) -> tuple[Entry, Origin]:
+def _look(root: Path, name: str, old: Remembered | None) -> tuple[Entry, Origin]:
     """What the databases of one video say; nothing but its stamp if they cannot be read."""
     folder = os.path.join(root, name)
     stamp = _stamp(folder)
-    if old is not None and old[1].stamp == stamp:
+    if old is not None and old.origin.stamp == stamp:
         return old
     try:
         with FrameStore(folder) as store:

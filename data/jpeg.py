@@ -118,8 +118,8 @@ def size_of(data: bytes) -> Size:
 
 
 def is_plain(data: bytes) -> bool:
-    """Whether every JPEG reader shows these bytes alike: colour, and upright by itself."""
-    return _frame_header(data)[2] == 3 and not _has_orientation(data)
+    """Whether every JPEG reader shows these bytes alike: colour or grey, upright by itself."""
+    return _frame_header(data)[2] in (1, 3) and not _has_orientation(data)
 
 
 def _frame_header(data: bytes) -> tuple[int, int, int]:

@@ -14,6 +14,8 @@ from pathlib import Path
 ID_COLUMNS = ("youtube_id", "id")
 KNOWN = {"label", "time_start", "time_end", "split", *ID_COLUMNS}
 FORBIDDEN = ("/", "\\", "\0")
+LONGEST = 10**7  # seconds: four months
+SHOWN = 10  # errors of one file
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,15 @@ def _rows(path: str, reader: csv.DictReader[str]) -> Iterator[LabelledClip]:
             f"{path}:1: the columns are {', '.join(columns) or 'none'}; missing: "
             f"{', '.join(missing)}; allowed: label,youtube_id|id,time_start,time_end,split"
         )
+    errors = []
     for row in reader:
-        yield _clip(f"{path}:{reader.line_num}", row, reader.line_num)
+        try:
+            yield _clip(f"{path}:{reader.line_num}", row, reader.line_num)
+        except LabelError as error:
+            errors.append(str(error))
+    if errors:
+        more = f"\nand {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+        raise LabelError("\n".join(errors[:SHOWN]) + more)
 
 
 def _clip(where: str, row: Mapping[str, str | None], line: int) -> LabelledClip:
@@ -76,10 +85,10 @@ def _check_name(where: str, column: str, value: str | None) -> None:
     """Labels and ids become folders: they may not lead anywhere else."""
     if not value or not value.strip():
         raise LabelError(f"{where}: column {column} is empty; every row needs one")
-    if value in (".", "..") or any(mark in value for mark in FORBIDDEN):
+    if value.startswith(".") or any(mark in value for mark in FORBIDDEN):
         raise LabelError(
             f"{where}: column {column} is {value!r}; it names a folder, so it may not hold "
-            "slashes or be . or .."
+            "slashes or begin with a dot"
         )
 
 
@@ -88,7 +97,9 @@ def _seconds(where: str, row: Mapping[str, str | None], column: str) -> Fraction
     if not text:
         return None
     try:
-        return Fraction(text)
+        if abs(time := Fraction(text)) < LONGEST:
+            return time
+        raise ValueError
     except (ValueError, ZeroDivisionError):
         raise LabelError(
             f"{where}: column {column} is {text!r}; allowed are seconds, such as 10 or 12.5"

@@ -156,6 +156,18 @@ def publish(folder: Path, main: Path | None, levels: Mapping[int, Path], frames:
         sync(folder)
 
 
+def restore_count(folder: Path, frames: int) -> None:
+    """Write `n_frames` again if it is gone or wrong."""
+    path = folder / COUNT
+    if path.is_file() and path.read_bytes() == str(frames).encode():
+        return
+    beside = folder / f".{COUNT}.{os.getpid()}"
+    beside.write_text(str(frames))
+    sync(beside)
+    beside.replace(path)
+    sync(folder)
+
+
 def sync(path: Path) -> None:
     """Bring a file or a folder's list of names onto the disk."""
     handle = os.open(path, os.O_RDONLY)

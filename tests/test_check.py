@@ -95,6 +95,8 @@ DAMAGE = {
     "a frame of a level changed": (
         with_sql("frames-32.db", "UPDATE Images SET frames = ? WHERE rowid = 1", JPEG),
         "frames-32.db", 0, "does not match its checksum"),
+    "a level is gone": (
+        lambda folder: (folder / "frames-32.db").unlink(), "frames-32.db", None, "is gone"),
     "a level of another video": (
         from_other, "frames-32.db", None, "left over from another conversion"),
 }  # fmt: skip
@@ -163,6 +165,43 @@ def test_a_repair_keeps_passage_rate_and_settings(media, tmp_path):
     assert path.read_bytes() == before
     with FrameStore(path) as store:
         assert (len(store), store.fps, store.size) == (10, 10, (72, 48))
+
+
+def test_a_video_that_is_gone_is_noticed_and_made_again(dataset, made):
+    folder = dataset / "jpg" / "run" / "constant"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    result = run("tools.check", dataset)
+    assert (result.code, "is gone, though the catalogue knows it" in result.out) == (1, True)
+    assert run("tools.check", dataset, "--repair", "--videos", made / "videos").code == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_repair_never_guesses(media, tmp_path):
+    """Neither another video of the same stem nor other settings."""
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    videos.mkdir()
+    for name in ("a.mkv", "a.mp4"):
+        variant = "variable_mkv" if name == "a.mkv" else "constant"
+        shutil.copy(media(variant).path, videos / name)
+    convert(videos / "a.mp4", out, quality=40)
+    convert(videos / "a.mkv", out, quality=90)
+    path = out / "jpg" / "_" / "a" / "frames.db"
+    before = path.read_bytes()
+    path.unlink()
+    assert run("tools.check", out, "--repair", "--videos", videos).code == 0
+    assert path.read_bytes() == before
+    path.unlink()
+    (out / "catalog.db").unlink()
+    result = run("tools.check", out, "--repair", "--videos", videos)
+    assert result.code == 1
+    assert "nobody knows from what and how it was made" in result.err
+
+
+def test_a_repair_of_what_is_whole_writes_nothing(dataset, made):
+    before = {path: path.stat().st_mtime_ns for path in dataset.rglob("*")}
+    assert run("tools.check", dataset, "--repair", "--videos", made / "videos").code == 0
+    assert {path: path.stat().st_mtime_ns for path in dataset.rglob("*")} == before
 
 
 def test_the_predecessors_files_are_audited_too(tmp_path, made):

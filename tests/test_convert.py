@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from data.catalog import Catalog
 from data.display import fit_short_side
-from data.media import open_video
+from data.media import open_video, probe
 from data.store import FrameStore
 from tests import barcode, synth
 from tests.command import run
@@ -102,7 +103,8 @@ def test_facts_tell_where_it_comes_from(dataset, media):
 def test_the_rate_is_the_nominal_one_or_the_average(dataset, media):
     assert store_of(dataset, media, "ntsc").fps == Fraction(30000, 1001)
     with store_of(dataset, media, "variable") as store:
-        assert store.fps == (len(store) - 1) / store.times[-1]
+        assert store.fps == probe(media("variable").path).rate
+        assert abs((store.fps or 0) - (len(store) - 1) / store.times[-1]) < 1
 
 
 def test_the_summary_counts_and_lists(dataset):
@@ -253,9 +255,38 @@ def test_another_source_of_the_same_name_is_an_error(media, tmp_path):
     convert(path, tmp_path / "out")
     path.write_bytes(media("bframes").path.read_bytes())
     ((_, reason),) = convert(path, tmp_path / "out").failures
-    assert "has changed since" in reason
+    assert "is not what its database was made from" in reason
     assert "--overwrite" in reason
     assert convert(path, tmp_path / "out", overwrite=True).converted == 1
+
+
+def test_a_source_that_was_completed_later_is_another(media, tmp_path):
+    """The same size, a hole in the middle: seen by its time of change and its hash."""
+    path = tmp_path / "video.ts"
+    whole = media("ts").path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes(4000) + whole[middle + 4000 :])
+    assert len(convert(path, tmp_path / "out").damaged) == 1
+    assert len(convert(path, tmp_path / "out").damaged) == 1, "said again of what is kept"
+    path.write_bytes(whole)
+    ((_, reason),) = convert(path, tmp_path / "out").failures
+    assert "is not what its database was made from" in reason
+
+
+def test_a_source_that_was_only_touched_is_the_same(media, tmp_path):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(media("constant").path.read_bytes())
+    convert(path, tmp_path / "out")
+    os.utime(path, (1, 1))
+    assert convert(path, tmp_path / "out").skipped == 1
+
+
+def test_a_lost_count_is_written_again(media, tmp_path):
+    one(media("constant"), tmp_path).close()
+    count = tmp_path / "jpg" / "_" / "constant" / "n_frames"
+    count.unlink()
+    assert convert(media("constant").path, tmp_path).skipped == 1
+    assert count.read_text() == "45"
 
 
 def test_overwriting_leaves_no_level_of_the_past(media, tmp_path):
@@ -330,12 +361,17 @@ def test_shards_are_parts_of_one_list(media, tmp_path):
         (videos / f"{number}.mp4").symlink_to(media("one_frame").path)
     parts = [convert(videos, tmp_path / "out", shard=f"{number}/3") for number in (1, 2, 3)]
     assert [part.converted for part in parts] == [3, 2, 2]
+    (tmp_path / "out" / "failed-2-of-3.csv").touch()  # of an earlier run
+    assert convert(videos, tmp_path / "out").skipped == 7
+    assert list((tmp_path / "out").glob("failed*")) == []
     assert [entry.name for entry in Catalog(tmp_path / "out")] == [f"_/{n}" for n in range(7)]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"quality": 90.5}, "--quality is a whole number, got 90.5"),
+        ({"quality": "90"}, "--quality is a whole number"),
         ({"quality": 0}, "--quality is from 1 to 100, got 0"),
         ({"quality": 101}, "--quality is from 1 to 100"),
         ({"subsampling": "4:1:1"}, "--subsampling is 4:2:0 or 4:4:4"),

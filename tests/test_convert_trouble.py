@@ -264,6 +264,17 @@ def test_nothing_is_written_through_a_link_that_leads_out(media, tmp_path):
     assert list(outside.iterdir()) == []
 
 
+def test_a_work_folder_that_is_a_link_is_refused(media, tmp_path):
+    scratch = tmp_path / "scratch" / "1-of-1"
+    scratch.mkdir(parents=True)
+    (scratch / "mine.txt").touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / FOLDER).symlink_to(scratch.parent)
+    with pytest.raises(UsageError, match="is a link"):
+        convert(media("constant").path, tmp_path / "out")
+    assert (scratch / "mine.txt").exists()
+
+
 def test_the_sources_stay_as_they_are(videos, tmp_path):
     def state() -> dict[str, tuple[str, int]]:
         return {

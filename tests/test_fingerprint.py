@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from data.fingerprint import BLOCK, BLOCKS, fingerprint
+from data.fingerprint import BLOCK, BLOCKS, content_hash, sampled_hash, stamp
 
 SIZES = [0, 1, 100, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, BLOCKS * BLOCK, 20 * BLOCK + 7]
 
@@ -17,7 +18,7 @@ def content(size: int) -> bytes:
 
 def of(data: bytes, path: Path) -> str:
     path.write_bytes(data)
-    return fingerprint(path)
+    return sampled_hash(path)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -59,3 +60,23 @@ def test_of_a_large_one_eight_blocks_do(number: int, tmp_path: Path):
     changed = bytearray(content(size))
     changed[(size - BLOCK) * number // (BLOCKS - 1) + 5] ^= 1
     assert of(bytes(changed), tmp_path / "b") != of(content(size), tmp_path / "a")
+
+
+def test_a_stamp_changes_with_size_and_time(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    first = stamp(path)
+    assert stamp(path) == first
+    os.utime(path, ns=(0, 5))
+    assert stamp(path) == "3 5" != first
+
+
+def test_a_content_hash_knows_every_byte(tmp_path: Path):
+    path = tmp_path / "file"
+    data = bytearray(3_000_000)
+    path.write_bytes(data)
+    first = content_hash(path)
+    data[1_000_001] = 1  # between the blocks of the sampled one
+    path.write_bytes(data)
+    assert content_hash(path) != first
+    assert len(first) == 32

@@ -111,3 +111,15 @@ def test_a_damaged_video_fails_the_export_by_name_and_the_rest_is_written(datase
     assert result.code == 1
     assert "is truncated" in result.err
     assert "1 videos, 45 pictures written" in result.out
+
+
+def test_a_video_that_cannot_be_read_has_a_row_that_says_why(dataset, tmp_path):
+    out = tmp_path / "out"
+    for name in ("constant", "variable"):
+        (out / "jpg" / "run" / name).mkdir(parents=True)
+        data = (dataset / "jpg" / "run" / name / "frames.db").read_bytes()
+        (out / "jpg" / "run" / name / "frames.db").write_bytes(data if name == "variable" else b"")
+    result = run("tools.show", out, "--out", tmp_path / "sheet.png")
+    assert result.code == 1
+    assert "is empty (0 bytes)" in result.err
+    assert (tmp_path / "sheet.png").exists()

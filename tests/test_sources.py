@@ -333,7 +333,14 @@ def test_rows_without_a_video_or_with_several_are_listed(media, tmp_path):
 def test_a_passage_behind_the_end_fails_by_name(videos, tmp_path):
     labels = write_labels(tmp_path / "labels.csv", ("x", "abc-D_1", 100, 110, ""))
     ((_, reason),) = convert([], tmp_path / "out", labels=labels, videos=videos).failures
-    assert "shows no picture in this passage" in reason
+    assert reason.startswith("line 2, abc-D_1_000100_000110: shows no picture in this passage")
+
+
+def test_a_hidden_file_is_refused_by_name(media, tmp_path):
+    path = tmp_path / ".v.mp4"
+    path.symlink_to(media("constant").path)
+    ((_, reason),) = convert(path, tmp_path / "out").failures
+    assert "begins with a dot" in reason
 
 
 def test_a_label_file_that_makes_no_sense_stops_everything(videos, tmp_path):

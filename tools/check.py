@@ -13,16 +13,16 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 from tqdm import tqdm
 
-from data.catalog import JPG
+from data.catalog import JPG, Remembered, remembered
 from data.folders import walk
-from data.schema import COUNT, DATABASE, LEVEL_FILE, StoreError
+from data.schema import COUNT, DATABASE, LEVEL_FILE, StoreError, level_file
 from tools.audit import Fault, Report, audit
 from tools.engine import Done, cores, run_jobs
 from tools.repair import repair
@@ -30,6 +30,7 @@ from tools.terminal import columns, start_logging, until_the_reader_leaves
 from tools.workplace import BusyError
 
 log = logging.getLogger(__name__)
+KNOWS = "the catalogue knows it"
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,18 @@ def main(options: Options) -> int:
                   "--videos DIR")  # fmt: skip
         return 2
     try:
-        reports = check(options.store, options.jobs)
-        if options.repair and options.videos is not None:
-            bad = [report for report in reports if report.faults]
-            repair(options.store, options.videos, [one.name for one in bad], options.jobs)
-            again = {one.name: one for one in check(options.store, options.jobs,
-                                                    [report.name for report in bad])}  # fmt: skip
-            reports = [again.get(report.name, report) for report in reports]
+        known = remembered(options.store)
+        reports = check(options.store, options.jobs, known=known)
+        names = [report.name for report in reports if report.faults]
+        if names and options.videos is not None:
+            repair(options.store, options.videos, names, known, options.jobs)
+            again = check(options.store, options.jobs, names, known)
+            reports = [report for report in reports if not report.faults] + again
     except (StoreError, BusyError) as error:
         log.error("%s", error)
+        return 2
+    except OSError as error:
+        log.error("%s cannot be written to (%s)", options.store, error.strerror or error)
         return 2
     show(options, reports)
     return 1 if any(report.faults for report in reports) else 0
@@ -93,19 +97,42 @@ def _row(store: Path, fault: Fault) -> tuple[str, str, str]:
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def check(store: Path, jobs: int | None = None, only: Sequence[str] | None = None) -> list[Report]:
-    """Read all videos of a dataset (or those named), or the one in this folder."""
+def check(
+    store: Path,
+    jobs: int | None = None,
+    only: Sequence[str] | None = None,
+    known: Mapping[str, Remembered] | None = None,
+) -> list[Report]:
+    """Read all videos of a dataset (or those named), or the one in this folder.
+
+    `known` is what the catalogue remembered before anything was changed.
+    """
+    known = remembered(store) if known is None else known
     tasks = [(name, folder) for name, folder in folders_of(store) if only is None or name in only]
-    reports: dict[int, Report] = {}
+    reports: dict[str, Report] = {}
     with tqdm(total=len(tasks), unit="video", disable=None) as bar:
         for event in run_jobs(audit, tasks, jobs or cores()):
             if not isinstance(event, Done):
                 continue
             name, folder = tasks[event.task]
             trouble = Fault(folder, None, str(event.error).strip().splitlines()[-1])
-            reports[event.task] = event.result or Report(name, 0, (trouble,))
+            report = event.result or Report(name, 0, (trouble,))
+            faults = (*report.faults, *_lost_levels(folder, known.get(name)))
+            reports[name] = dataclasses.replace(report, faults=faults)
             bar.update()
-    return [reports[number] for number in range(len(tasks))]
+    for name in known.keys() - reports.keys():
+        if only is None or name in only:
+            gone = Fault(str(store / JPG / name), None, f"is gone, though {KNOWS}")
+            reports[name] = Report(name, 0, (gone,))
+    return [reports[name] for name in sorted(reports)]
+
+
+def _lost_levels(folder: str, known: Remembered | None) -> list[Fault]:
+    """Levels that the catalogue remembers and that are not there."""
+    levels = known.entry.levels.split(",") if known and known.entry.levels else []
+    paths = [os.path.join(folder, level_file(int(level))) for level in levels]
+    return [Fault(path, None, f"is gone, though {KNOWS}")
+            for path in paths if not os.path.exists(path)]  # fmt: skip
 
 
 def folders_of(store: Path) -> list[tuple[str, str]]:

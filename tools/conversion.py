@@ -17,10 +17,10 @@ from typing import Any
 
 from data.display import Size, fit_short_side
 from data.faults import MediaError
-from data.fingerprint import fingerprint
+from data.fingerprint import content_hash, sampled_hash, stamp
 from data.schema import DATABASE, FORMAT, StoreError, level_file
 from data.store import FrameStore
-from data.writer import StoreWriter, publish
+from data.writer import StoreWriter, publish, restore_count
 from tools.feeds import Encode, Feed, Shown, open_feed
 from tools.settings import Settings
 from tools.sources import Source
@@ -70,13 +70,13 @@ class Outcome:
 def convert_source(task: Task, report: Callable[[Progress], None]) -> Outcome:
     """Convert, unless it is done already. Every trouble with the source or the disk is a reason."""
     try:
-        digest = source_digest(task.source)
-        present = look_at_present(task, digest)
+        present = look_at_present(task)
         if present.problem:
             return Outcome("failed", reason=present.problem)
         if not present.missing:
-            return Outcome("skipped", frames=present.frames)
-        return _convert(task, digest, present, report)
+            restore_count(task.folder, present.frames)
+            return Outcome("skipped", frames=present.frames, damage=present.damage)
+        return _convert(task, source_digest(task.source), present, report)
     except (MediaError, StoreError) as error:
         return Outcome("failed", reason=f"{error.reason}; {error.advice}")
     except OSError as error:
@@ -85,14 +85,26 @@ def convert_source(task: Task, report: Callable[[Progress], None]) -> Outcome:
 
 
 def source_digest(source: Source) -> str:
-    """The fingerprint of a source; of pictures, of all of them."""
-    if not source.pictures:
-        if not os.path.isfile(source.path):
-            return ""  # the reader says what is wrong
-        return fingerprint(source.path)
+    """What is in a source, as a hash; of pictures, of all of them."""
+    if source.pictures:
+        return _together(source, content_hash)
+    if not os.path.isfile(source.path):
+        return ""  # the reader says what is wrong
+    is_passage = source.start is not None
+    return sampled_hash(source.path) if is_passage else content_hash(source.path)
+
+
+def source_stamp(source: Source) -> str:
+    """Whether a source may have changed, without reading it."""
+    if source.pictures:
+        return _together(source, stamp)
+    return stamp(source.path) if os.path.isfile(source.path) else ""
+
+
+def _together(source: Source, one: Callable[[str], str]) -> str:
     digest = hashlib.sha256()
     for name in source.pictures:
-        digest.update(f"{name} {fingerprint(os.path.join(source.path, name))}\n".encode())
+        digest.update(f"{name} {one(os.path.join(source.path, name))}\n".encode())
     return digest.hexdigest()[:32]
 
 
@@ -107,9 +119,10 @@ class Present:
     frames: int = 0
     size: Size | None = None
     problem: str = ""
+    damage: str = ""
 
 
-def look_at_present(task: Task, digest: str) -> Present:
+def look_at_present(task: Task) -> Present:
     everything = (0, *task.settings.levels)
     path = task.folder / DATABASE
     if task.afresh or not path.exists():
@@ -122,7 +135,7 @@ def look_at_present(task: Task, digest: str) -> Present:
             return Present(everything)
         return Present((), problem=f"its database {error.reason}; add --overwrite, or repair it: "
                        "python -m tools.check STORE --repair")  # fmt: skip
-    problem = difference(task, meta, digest)
+    problem = difference(task, meta)
     if problem:
         return Present(everything) if task.overwrite else Present((), problem=problem)
     have = {min(level) for level in levels}
@@ -130,11 +143,11 @@ def look_at_present(task: Task, digest: str) -> Present:
     missing = tuple(level for level in wanted if level not in have)
     if missing and not task.add_levels:
         listed = ", ".join(map(str, missing))
-        return Present((), problem=f"was converted without the level {listed}; add --add-levels")
-    return Present(missing, frames, size)
+        return Present((), problem=f"lacks the level {listed}; add --add-levels")
+    return Present(missing, frames, size, damage=meta.get("damage", ""))
 
 
-def difference(task: Task, meta: Mapping[str, str], digest: str) -> str:
+def difference(task: Task, meta: Mapping[str, str]) -> str:
     """In what an earlier conversion differs from the one asked for; empty if in nothing."""
     if not meta:
         return "was converted by another program; add --overwrite to convert it again"
@@ -144,8 +157,12 @@ def difference(task: Task, meta: Mapping[str, str], digest: str) -> str:
     ]
     if changed:
         return f"was converted with {', '.join(changed)}; add --overwrite to convert it again"
-    if meta["source_hash"] != digest:
-        return "has changed since it was converted; add --overwrite to convert it again"
+    same = meta.get("source_stamp") == source_stamp(task.source)
+    if not same and meta["source_hash"] != source_digest(task.source):
+        return (
+            "is not what its database was made from (it has changed, or is another of that name); "
+            "add --overwrite to replace the database, or name another OUT"
+        )
     return ""
 
 
@@ -175,7 +192,8 @@ def _convert(
         facts = _facts(task, digest, feed)
         for level, writer in writers.items():
             width, height = sizes[level]
-            writer.finish({**facts, "width": width, "height": height, "level": level or "full"})
+            own = {key: fact for key, fact in facts.items() if not (level and "sound_" in key)}
+            writer.finish({**own, "width": width, "height": height, "level": level or "full"})
         paths = {level: writer.path for level, writer in writers.items()}
         size = sum(path.stat().st_size for path in paths.values())
         _stay_inside(task)
@@ -249,6 +267,7 @@ def _facts(task: Task, digest: str, feed: Feed) -> dict[str, Any]:
         "source_name": source.recorded,
         "source_bytes": source.bytes(),
         "source_hash": digest,
+        "source_stamp": source_stamp(source),
         "source_range": " ".join(passage),
         "source_offset": feed.offset + source.offset,
         "label_offset": source.offset,

@@ -95,6 +95,7 @@ class Summary:
     """What a run did."""
 
     out: str
+    failed_list: str = FAILED  # its name in OUT
     found: int = 0
     converted: int = 0
     skipped: int = 0
@@ -111,8 +112,11 @@ class Summary:
 
     def add(self, source: Source, outcome: Outcome) -> None:
         if outcome.status == "failed":
-            self.failures.append((source.path, outcome.reason))
+            where = f"{source.where}: " if source.where else ""
+            self.failures.append((source.path, where + outcome.reason))
             return
+        if outcome.damage:
+            self.damaged.append((source.name, outcome.damage))
         if outcome.status == "skipped":
             self.skipped += 1
             return
@@ -120,8 +124,6 @@ class Summary:
         self.frames += outcome.frames
         self.video_seconds += outcome.seconds
         self.bytes += outcome.bytes
-        if outcome.damage:
-            self.damaged.append((source.name, outcome.damage))
 
 
 # -- the API ---------------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ def convert(source: str | Path | Sequence[str | Path], out: str | Path, **settin
     `levels` may also be numbers, `fps` any number. Trouble with single sources is listed in
     `summary.failures`; an error that prevents the whole run is raised as UsageError.
     """
-    sources = [source] if isinstance(source, str | Path) else list(source)
+    sources = [source] if isinstance(source, str | Path) else list(source or ())
     if not isinstance(settings.get("levels", ""), str):
         settings["levels"] = ",".join(map(str, settings["levels"]))
     if "fps" in settings:
@@ -154,9 +156,12 @@ def run(options: Options) -> Summary:
     roots, out = _places(options)
     found = _find(options, roots, out)
     mine = found.sources[shard.number - 1 :: shard.count]
-    summary = Summary(str(out), len(mine), ignored=found.ignored, notes=found.notes)
+    summary = Summary(
+        str(out), _list_name(shard), len(mine), ignored=found.ignored, notes=found.notes
+    )
     if shard.number == 1:  # the others need not report the same once more
         summary.failures += found.failures
+        summary.found += len(found.failures)
     if options.dry_run:
         summary.planned = [(source.name, source.path) for source in mine]
     else:
@@ -213,7 +218,7 @@ def _convert_all(tasks: Sequence[Task], jobs: int, summary: Summary) -> None:
 
 def _write_down(out: Path, shard: Shard, summary: Summary) -> None:
     """The catalogue and the list of failures; a disk that is full by now is one more failure."""
-    name = FAILED if shard.count == 1 else f"failed-{shard}.csv"
+    name = summary.failed_list
     for file, write in (
         (CATALOG, lambda: Catalog(out, look=True).save()),
         (name, lambda: _write_failures(out, shard, name, summary)),
@@ -225,8 +230,15 @@ def _write_down(out: Path, shard: Shard, summary: Summary) -> None:
             summary.failures.append((str(out / file), reason))
 
 
+def _list_name(shard: Shard) -> str:
+    return FAILED if shard.count == 1 else f"failed-{shard}.csv"
+
+
 def _write_failures(out: Path, shard: Shard, name: str, summary: Summary) -> None:
     """The list of this run's failures; none, no list."""
+    if shard.count == 1:  # all of it was looked at: what parts of it listed is past
+        for path in out.glob("failed-*-of-*.csv"):
+            path.unlink()
     if not summary.failures:
         (out / name).unlink(missing_ok=True)
         return
@@ -327,7 +339,9 @@ def one_line(summary: Summary) -> str:
     if summary.skipped:
         parts.append(f"{summary.skipped} done before")
     if summary.failed:
-        parts.append(f"{summary.failed} failed, listed in {Path(summary.out) / FAILED}")
+        parts.append(
+            f"{summary.failed} failed, listed in {Path(summary.out) / summary.failed_list}"
+        )
     if summary.damaged:
         parts.append(f"{len(summary.damaged)} damaged")
     if summary.ignored:

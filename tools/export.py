@@ -48,8 +48,11 @@ def main(options: Options) -> int:
     try:
         videos = folders_of(options.store)
         options.out.mkdir(parents=True, exist_ok=True)
-    except (StoreError, OSError) as error:
+    except StoreError as error:
         log.error("%s", error)
+        return 2
+    except OSError as error:
+        log.error("%s cannot be made (%s); name another: --out", options.out, error.strerror)
         return 2
     for name, folder in tqdm(videos, unit="video", disable=None):
         try:
@@ -63,8 +66,8 @@ def main(options: Options) -> int:
 
 def export(folder: Path, out: Path, short_side: int | None = None) -> int:
     """Write one video's frames; how many there were."""
-    out.mkdir(parents=True, exist_ok=True)
     with FrameStore(folder) as store:
+        out.mkdir(parents=True, exist_ok=True)
         for start in range(0, len(store), AT_ONCE):
             indices = range(start, min(start + AT_ONCE, len(store)))
             for index, jpeg in zip(indices, store.read(indices, short_side), strict=True):

@@ -228,6 +228,8 @@ class VideoFeed(Feed):
         if self._fps is not None:
             return self._fps
         claimed = self._info.rate
+        if self._info.found and claimed:
+            return claimed  # the pictures' times were looked at
         span = self._pts[-1] * self._base
         if not span:
             return claimed or PICTURE_RATE

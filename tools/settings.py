@@ -27,6 +27,10 @@ class Settings:
     audio: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("short_side", "quality"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+                raise ValueError(f"--{name.replace('_', '-')} is a whole number, got {value!r}")
         if self.short_side is not None and self.short_side < 0:
             raise ValueError(
                 f"--short-side is at least 0 (0 keeps the size), got {self.short_side}"

@@ -56,7 +56,7 @@ def _draw_row(row: Row) -> Image.Image:
     height = GAP + PICTURE_HEIGHT + CAPTION + (WAVE_HEIGHT + GAP)
     strip = Image.new("RGB", (LABEL + STRIP + GAP, height), PANEL)
     draw = ImageDraw.Draw(strip)
-    title, *_ = _wrap(draw, row.title, 17)
+    title, *_ = _wrap(draw, "".join(filter(str.isprintable, row.title)), 17)
     draw.text((GAP, GAP), title, INK, font(17))
     lines = [part for line in row.lines for part in _wrap(draw, line, 13)]
     for number, line in enumerate(lines[:9]):
@@ -65,7 +65,7 @@ def _draw_row(row: Row) -> Image.Image:
     for picture, caption in zip(pictures, row.captions, strict=True):
         strip.paste(picture, (left, GAP))
         draw.text((left, GAP + PICTURE_HEIGHT + 3), caption, FAINT, font(13))
-        left += picture.width + GAP
+        left += max(picture.width, round(draw.textlength(caption, font(13)))) + GAP
     top = GAP + PICTURE_HEIGHT + CAPTION
     if row.sound is None:
         draw.text((LABEL, top + 10), "no sound", FAINT, font(13))

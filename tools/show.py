@@ -47,7 +47,7 @@ def main(options: Options) -> int:
     try:
         videos = folders_of(options.store)
         chosen = [videos[at] for at in evenly(len(videos), options.rows)]
-        rows = [row(name, Path(folder)) for name, folder in chosen]
+        rows = [row_or_fault(name, Path(folder)) for name, folder in chosen]
         title = f"{options.store.name}: {len(rows)} of {len(videos)} videos"
         draw_sheet(title, rows).save(options.out)
     except StoreError as error:
@@ -57,13 +57,22 @@ def main(options: Options) -> int:
         log.error("%s cannot be written (%s)", options.out, error.strerror or error)
         return 2
     print(f"{options.out}: {len(rows)} of {len(videos)} videos")
-    return 0
+    return 0 if all(row.pictures for row in rows) else 1
 
 
 def evenly(count: int, wanted: int) -> list[int]:
     """`wanted` places of `count`, the middles of equal parts; all if there are fewer."""
     wanted = min(count, wanted)
     return [(2 * at + 1) * count // (2 * wanted) for at in range(wanted)]
+
+
+def row_or_fault(name: str, folder: Path) -> Row:
+    """A video that cannot be read has a row too, which says why."""
+    try:
+        return row(name, folder)
+    except StoreError as error:
+        log.error("%s", error)
+        return Row(name, [error.reason], [], [])
 
 
 def row(name: str, folder: Path) -> Row:

@@ -75,6 +75,7 @@ class Source:
     start: Fraction | None = None  # the passage of the source, where it is not the whole
     stop: Fraction | None = None
     offset: Fraction = Fraction(0)  # label time of its zero: of a file that was cut beforehand
+    where: str = ""  # the row of the label file
 
     @classmethod
     def again(cls, name: str, path: Path, recorded: str, facts: Mapping[str, str]) -> Source:
@@ -121,6 +122,10 @@ def find_sources(roots: Sequence[Path], taken: Mapping[str, str]) -> Found:
         if root.is_dir():
             candidates += _walk(str(root), found)
         else:
+            if root.name.startswith("."):
+                found.failures.append((str(root), "has a name that begins with a dot, which hides "
+                                       "it; rename it"))  # fmt: skip
+                continue
             candidates.append(Candidate(str(root), as_text(root.name)))
     known: dict[str, Candidate] = {}
     for candidate in sorted(candidates, key=lambda one: (one.recorded, one.path)):
@@ -221,6 +226,7 @@ def find_labelled(clips: Sequence[LabelledClip], videos: Path) -> Found:
         if choice is None:
             continue
         source = Source(choice.path, choice.recorded, f"{clip.label}/{passage}", choice.pictures)
+        source = replace(source, where=f"line {clip.line}, {passage}")
         if whole:
             source = replace(source, start=clip.start, stop=clip.stop)
         else:  # a file that holds nothing but this passage

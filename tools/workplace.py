@@ -45,6 +45,8 @@ class Shard:
 def workplace(out: Path, shard: Shard) -> Iterator[Path]:
     """An empty folder for this run's unfinished files; removed afterwards."""
     root = out / FOLDER
+    if root.is_symlink():
+        raise BusyError(f"{root} is a link; nothing outside the dataset is written to: remove it")
     root.mkdir(parents=True, exist_ok=True)
     held = _lock(root / f"{shard}.lock")
     if held is None:
