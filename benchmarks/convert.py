@@ -24,7 +24,7 @@ from benchmarks.reader import FOOTAGE, SECONDS, record
 from data.display import Size
 from data.media import open_video
 from data.store import FrameStore
-from tools.bench import Contender, Timing, head, markdown, race, ratio
+from tools.bench import Contender, Timing, head, markdown, race, ratio, spread
 from tools.convert import convert
 from tools.encode import repeat_video
 from tools.terminal import start_logging
@@ -217,11 +217,6 @@ def wall_rows(wall: dict[str, Timing], likeness: Likeness | None) -> list[tuple[
 
 def _title(name: str, likeness: Likeness | None) -> str:
     return TITLES[name].format(SHORT_SIDE, likeness.quality if likeness else "")
-
-
-def spread(limit: Timing, ours: Timing) -> str:
-    low, middle, high = ratio(limit, ours)
-    return f"**{middle:.3f}** ({low:.3f} to {high:.3f})"
 
 
 def verdicts(cpu: dict[str, Timing]) -> list[tuple[str, ...]]:

@@ -22,7 +22,7 @@ import av
 import cv2
 import numpy as np
 
-from tools.bench import Contender, Timing, head, markdown, race, ratio
+from tools.bench import Contender, Timing, head, markdown, race, ratio, spread
 from tools.encode import PictureTrack, SoundTrack, repeat_video, write_video
 from tools.terminal import start_logging
 
@@ -121,15 +121,14 @@ def measure(folder: Path, compiler: str) -> str:
 
 
 def row(footage: str, title: str, bare: Timing, timing: Timing, counted: str) -> tuple[str, ...]:
-    low, middle, high = ratio(bare, timing)
-    verdict = "reached" if middle >= GOAL else "missed"
+    verdict = "reached" if ratio(bare, timing)[1] >= GOAL else "missed"
     return (
         footage,
         title,
         f"{bare.count} {counted}",
         f"{bare.median:.3f}",
         f"{timing.median:.3f}",
-        f"**{middle:.3f}** ({low:.3f} to {high:.3f})",
+        spread(bare, timing),
         "(no contender)" if title.startswith("bare itself") else verdict,
     )
 

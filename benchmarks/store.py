@@ -32,7 +32,7 @@ from benchmarks.many import GOAL as OPENING_GOAL
 from benchmarks.many import TOTAL, measure_many
 from benchmarks.peers import Peers, find_peers
 from benchmarks.store_work import LENGTH, STRIDE
-from tools.bench import Contender, Timing, head, markdown, race, ratio, run_once
+from tools.bench import Contender, Timing, head, markdown, race, ratio, run_once, spread
 from tools.terminal import start_logging
 
 log = logging.getLogger(__name__)
@@ -248,7 +248,7 @@ def clip_rows(results: Results) -> list[tuple[str, ...]]:
         races = [results.race_of(name, length) for length in LENGTHS]
         size = f"{results.sizes[name] / 1e6:.1f}" if name in results.sizes else ""
         times = [ms_a_clip(one[name]) for one in races]
-        shares = [spread(one[name], one["store"]) for one in races]
+        shares = [spread(one[name], one["store"], ".3g") for one in races]
         rows.append((title, *times, *shares, size, f"{results.psnr[name]:.2f}"))
     return rows
 
@@ -258,7 +258,7 @@ def plain_rows(races: Race, ours: str) -> list[tuple[str, ...]]:
     titles = {"small": f"Reelgrid, short_side={SMALL}", **TITLES}
     for name, timing in races.items():
         title = titles[name.removesuffix("-bytes")]
-        rows.append((title, ms_a_clip(timing), spread(timing, races[ours])))
+        rows.append((title, ms_a_clip(timing), spread(timing, races[ours], ".3g")))
     return rows
 
 
@@ -269,7 +269,7 @@ def cold_rows(results: Results) -> list[tuple[str, ...]]:
     ]
     for name in races[0]:
         times = [ms_a_clip(one[name]) for one in races]
-        shares = [spread(one[name], one["store"]) for one in races]
+        shares = [spread(one[name], one["store"], ".3g") for one in races]
         rows.append((TITLES[name], *times, *shares))
     return rows
 
@@ -277,11 +277,6 @@ def cold_rows(results: Results) -> list[tuple[str, ...]]:
 def ms_a_clip(timing: Timing) -> str:
     value = timing.median / (timing.count / LENGTH) * 1000
     return f"{value:.2f}" if value > 1 else f"{value:.3f}"
-
-
-def spread(timing: Timing, ours: Timing) -> str:
-    low, middle, high = ratio(timing, ours)
-    return f"**{middle:.3g}** ({low:.3g} to {high:.3g})"
 
 
 def verdicts(results: Results) -> list[tuple[str, ...]]:

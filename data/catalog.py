@@ -69,6 +69,11 @@ class Entry(NamedTuple):
         return self.width, self.height
 
     @property
+    def short_sides(self) -> tuple[int, ...]:
+        """Of its smaller levels."""
+        return tuple(int(side) for side in self.levels.split(",") if side)
+
+    @property
     def fps(self) -> Fraction | None:
         return Fraction(self.rate) if self.rate else None
 

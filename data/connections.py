@@ -177,7 +177,12 @@ def connect(path: str, immutable: bool) -> sqlite3.Connection:
 
 def is_immutable(path: str) -> bool:
     """Whether nobody will ever write to this file: a finished one of ours."""
-    return _is_ours(path) and not any(os.path.exists(path + journal) for journal in JOURNALS)
+    return _is_ours(path) and not _has_journal(path)
+
+
+def _has_journal(path: str) -> bool:
+    """Whether SQLite has left the file of an unfinished write beside this one."""
+    return any(os.path.exists(path + journal) for journal in JOURNALS)
 
 
 def _is_ours(path: str) -> bool:
@@ -204,7 +209,7 @@ def _is_ours(path: str) -> bool:
 def fault(path: str | Path, error: Exception) -> StoreError:
     """What SQLite complains about, in our words."""
     path = str(path)
-    if any(os.path.exists(path + journal) for journal in JOURNALS):
+    if _has_journal(path):
         reason = f"has an unfinished write beside it ({error})"
         advice = "let its writer finish, or open it once for writing (sqlite3 FILE .tables)"
         return StoreError(path, reason, advice)

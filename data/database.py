@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -175,9 +174,3 @@ def _is_intact(data: object, checksum: object) -> bool:
 
 def _marks(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
-
-
-def file_of(path: str | Path, name: str) -> str:
-    """The database in a video's folder; a path to a file stays as it is."""
-    path = Path(path)
-    return str(path / name if path.is_dir() else path)

@@ -153,7 +153,7 @@ def _has_orientation(data: bytes) -> bool:
     for marker, body in _segments(data):
         if marker == 0xE1 and body[:6] == b"Exif\0\0":
             order = "little" if body[6:8] == b"II" else "big"
-            return _orientation(body[6:], "little" if order == "little" else "big") not in (0, 1)
+            return _orientation(body[6:], order) not in (0, 1)
     return False
 
 

@@ -12,7 +12,6 @@ from fractions import Fraction
 from pathlib import Path
 
 ID_COLUMNS = ("youtube_id", "id")
-KNOWN = {"label", "time_start", "time_end", "split", *ID_COLUMNS}
 FORBIDDEN = ("/", "\\", "\0")
 LONGEST = 10**7  # seconds: four months
 SHOWN = 10  # errors of one file

@@ -16,7 +16,6 @@ from data.faults import MediaError, check_file
 from data.jpeg import JpegError, decode, is_plain
 
 NUMBERED = re.compile(r"(?P<name>.*?)(?P<number>\d+)\.(?:jpe?g|png)", re.IGNORECASE)
-JPEG_ENDINGS = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)

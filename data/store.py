@@ -16,11 +16,10 @@ import os
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from operator import index as as_int
-from pathlib import Path
 
 import numpy as np
 
-from data.database import CHECK_IT, CONVERT, Database, file_of
+from data.database import CHECK_IT, CONVERT, Database
 from data.display import Size
 from data.jpeg import JpegError, decode
 from data.lazy import Lazy
@@ -36,7 +35,9 @@ class FrameStore:
     """One video's database and its smaller levels. `path` is its folder or its frames.db."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = file_of(Path(path), DATABASE)
+        self.path = os.fspath(path)
+        if os.path.isdir(self.path):
+            self.path = os.path.join(self.path, DATABASE)
         self._closed = False
         _ = self._main  # what is wrong with the file is said now
 

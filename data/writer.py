@@ -144,10 +144,7 @@ def publish(folder: Path, main: Path | None, levels: Mapping[int, Path], frames:
     for one in made:
         sync(one.parent)
     if main is not None:
-        count = main.with_suffix(".count")
-        count.write_text(str(frames))
-        sync(count)
-        count.replace(folder / COUNT)
+        _write_count(folder, main.with_suffix(".count"), frames)
     for short_side, path in levels.items():
         path.replace(folder / level_file(short_side))
     sync(folder)
@@ -161,11 +158,15 @@ def restore_count(folder: Path, frames: int) -> None:
     path = folder / COUNT
     if path.is_file() and path.read_bytes() == str(frames).encode():
         return
-    beside = folder / f".{COUNT}.{os.getpid()}"
+    _write_count(folder, folder / f".{COUNT}.{os.getpid()}", frames)
+    sync(folder)
+
+
+def _write_count(folder: Path, beside: Path, frames: int) -> None:
+    """The predecessor's n_frames, written beside and then under its name."""
     beside.write_text(str(frames))
     sync(beside)
-    beside.replace(path)
-    sync(folder)
+    beside.replace(folder / COUNT)
 
 
 def sync(path: Path) -> None:

@@ -69,6 +69,12 @@ def ratio(limit: Timing, ours: Timing) -> tuple[float, float, float]:
     return low, middle, high
 
 
+def spread(limit: Timing, ours: Timing, form: str = ".3f") -> str:
+    """The ratio as a table shows it: **median** (middle half)."""
+    low, middle, high = (f"{value:{form}}" for value in ratio(limit, ours))
+    return f"**{middle}** ({low} to {high})"
+
+
 def machine() -> str:
     """What this was measured on, without saying where it stands."""
     name = platform.processor() or platform.machine()

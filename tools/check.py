@@ -115,8 +115,7 @@ def check(
             if not isinstance(event, Done):
                 continue
             name, folder = tasks[event.task]
-            trouble = Fault(folder, None, str(event.error).strip().splitlines()[-1])
-            report = event.result or Report(name, 0, (trouble,))
+            report = event.result or Report(name, 0, (Fault(folder, None, event.reason),))
             faults = (*report.faults, *_lost_levels(folder, known.get(name)))
             reports[name] = dataclasses.replace(report, faults=faults)
             bar.update()
@@ -129,8 +128,8 @@ def check(
 
 def _lost_levels(folder: str, known: Remembered | None) -> list[Fault]:
     """Levels that the catalogue remembers and that are not there."""
-    levels = known.entry.levels.split(",") if known and known.entry.levels else []
-    paths = [os.path.join(folder, level_file(int(level))) for level in levels]
+    sides = known.entry.short_sides if known else ()
+    paths = [os.path.join(folder, level_file(side)) for side in sides]
     return [Fault(path, None, f"is gone, though {KNOWS}")
             for path in paths if not os.path.exists(path)]  # fmt: skip
 

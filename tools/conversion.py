@@ -117,7 +117,6 @@ class Present:
 
     missing: tuple[int, ...]
     frames: int = 0
-    size: Size | None = None
     problem: str = ""
     damage: str = ""
 
@@ -144,7 +143,7 @@ def look_at_present(task: Task) -> Present:
     if missing and not task.add_levels:
         listed = ", ".join(map(str, missing))
         return Present((), problem=f"lacks the level {listed}; add --add-levels")
-    return Present(missing, frames, size, damage=meta.get("damage", ""))
+    return Present(missing, frames, damage=meta.get("damage", ""))
 
 
 def difference(task: Task, meta: Mapping[str, str]) -> str:

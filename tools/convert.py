@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import json
 import logging
 import os
@@ -206,12 +205,9 @@ def _convert_all(tasks: Sequence[Task], jobs: int, summary: Summary) -> None:
                 bar.news(event.task, event.value)
                 continue
             source = tasks[event.task].source
+            outcome = event.result or Outcome("failed", reason=event.reason)
             if event.error is not None:
-                last = event.error.strip().splitlines()[-1]
-                outcome = Outcome("failed", reason=last)
                 log.debug("%s", event.error)
-            else:
-                outcome = event.result
             summary.add(source, outcome)
             bar.done(event.task, outcome)
 
@@ -350,9 +346,6 @@ def one_line(summary: Summary) -> str:
 
 
 def main(options: Options) -> int:
-    # Names may hold what a terminal cannot show.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         summary = run(options)
     except UsageError as error:

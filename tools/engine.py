@@ -44,6 +44,11 @@ class Done:
     result: Any = None
     error: str | None = None
 
+    @property
+    def reason(self) -> str:
+        """The error in one line: the last one of a traceback says what happened."""
+        return (self.error or "").strip().rpartition("\n")[2]
+
 
 def cores() -> int:
     """How many cores this process may use."""

@@ -9,7 +9,6 @@ Exit code 1 if any of the files cannot be used.
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import logging
 import sys
@@ -43,9 +42,6 @@ def main(options: Options) -> int:
     if not options.files:
         log.error("no file given; name at least one: python -m tools.probe video.mp4")
         return 2
-    # Names may hold what a terminal cannot show, and its reader may go away.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     failed = 0
     for path in options.files:
         try:

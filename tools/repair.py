@@ -50,7 +50,7 @@ def repair(
 
 
 def _say(task: Task, done: Done) -> None:
-    outcome: Outcome = done.result or Outcome("failed", reason=str(done.error))
+    outcome: Outcome = done.result or Outcome("failed", reason=done.reason)
     if outcome.status == "converted":
         log.info("%s: converted again, %d frames", task.source.name, outcome.frames)
     else:
@@ -96,8 +96,8 @@ def _known(folder: Path, remembered: Remembered | None) -> Known:
     """From the catalogue, which remembers a video when it is damaged, else from its levels."""
     if remembered is not None and remembered.origin.source_name:
         entry, origin = remembered
-        levels = tuple(int(level) for level in filter(None, entry.levels.split(",")))
-        return Known(origin.source_name, origin.source_hash, json.loads(origin.facts), levels)
+        facts = json.loads(origin.facts)
+        return Known(origin.source_name, origin.source_hash, facts, entry.short_sides)
     for path in [str(folder / DATABASE), *level_paths(str(folder))] if folder.exists() else ():
         try:
             meta = Database(path).facts.meta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -62,7 +63,12 @@ def time_text(seconds: Fraction | float) -> str:
 
 
 def until_the_reader_leaves(command: Callable[[Options], int], options: Options) -> int:
-    """Run a command whose output may be cut off (`| head`) or may find no room."""
+    """Run a command whose output may be cut off (`| head`) or may find no room.
+
+    It may hold names that a terminal cannot show: those come out escaped.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = command(options)
         sys.stdout.flush()
