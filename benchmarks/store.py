@@ -86,7 +86,7 @@ class Results:
 
 
 def main() -> int:
-    peers = find_peers()
+    peers = find_peers("lmdb", "torchcodec")
     with tempfile.TemporaryDirectory() as folder:
         report = measure(Path(folder), peers)
     print(report)

@@ -1,105 +1,192 @@
-"""Label files: every row one labelled clip, or an error that names file, line and column.
+"""Every label dialect becomes one LabelledClip, or an error that names file, line and column.
 
-The dialect so far is the predecessor's list, `label,youtube_id|id[,time_start,time_end][,split]`.
+    clips = read_labels("kinetics_train.csv")               # recognised by its header or shape
+    clips = read_labels("ucfTrainTestlist/*list01.txt")     # several files, one list
+    clips = read_labels("videos/", "folders")               # named
+
+FORMATS is the list of all dialects.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import glob
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
-ID_COLUMNS = ("youtube_id", "id")
-FORBIDDEN = ("/", "\\", "\0")
-LONGEST = 10**7  # seconds: four months
-SHOWN = 10  # errors of one file
+from data.catalog import JPG
+from data.label_file import LabelFile
+from data.label_json import read_annotations, read_diving48
+from data.label_lists import (
+    AUTOTOSIS_LINE,
+    HMDB_FILE,
+    HMDB_LINE,
+    MOMENTS_LINE,
+    UCF_LINE,
+    read_autotosis,
+    read_folders,
+    read_hmdb51,
+    read_moments,
+    read_ucf101,
+)
+from data.label_tables import (
+    OWN_COLUMNS,
+    read_actions,
+    read_epic,
+    read_hacs,
+    read_k400_tiny,
+    read_list,
+    read_own,
+)
+from data.labelled import SPLITS, LabelError, LabelledClip, raise_all
+
+__all__ = ["FORMATS", "Dialect", "LabelError", "LabelledClip", "read_labels"]
+ANNOTATIONS = "annotations.json"
 
 
 @dataclass(frozen=True)
-class LabelledClip:
-    """A passage of a video and what is seen in it. Without times it is the whole video."""
+class Dialect:
+    """A way of writing labels: what it looks like, how it is told from others, how it is read."""
 
-    video: str
-    label: str
-    start: Fraction | None
-    stop: Fraction | None
-    split: str
-    line: int
+    looks: str
+    is_it: Callable[[LabelFile], bool]
+    read: Callable[[LabelFile], list[LabelledClip]]
 
 
-class LabelError(Exception):
-    """A label file that cannot be used: where, what, and what is allowed."""
+def _has(*columns: str) -> Callable[[LabelFile], bool]:
+    return lambda file: set(columns) <= set(file.columns)
 
 
-def read_labels(path: str | Path) -> list[LabelledClip]:
-    """All rows of a label file, in their order."""
+def _is_epic(file: LabelFile) -> bool:
+    ends = ({"start_timestamp", "stop_timestamp"}, {"start_frame", "stop_frame"})
+    columns = set(file.columns)
+    return {"video_id", "participant_id"} <= columns and any(two <= columns for two in ends)
+
+
+def _is_list(file: LabelFile) -> bool:
+    return "label" in file.columns and bool({"youtube_id", "id"} & set(file.columns))
+
+
+# In the order in which they are tried: what says more stands before what says less.
+FORMATS: dict[str, Dialect] = {
+    "folders": Dialect("a folder of <class>/<video>, or of train/<class>/<video>, ...",
+                       lambda file: os.path.isdir(file.path), read_folders),
+    "annotations": Dialect('{"categories": {...}, "train": [{"video": ...}]}',
+                           lambda file: file.is_json and '"categories"' in file.text,
+                           read_annotations),
+    "diving48": Dialect('[{"vid_name": ..., "label": 0, "start_frame": 0, "end_frame": 48}]',
+                        lambda file: file.is_json and '"vid_name"' in file.text[:1000],
+                        read_diving48),
+    "reelgrid": Dialect(",".join(OWN_COLUMNS) + ",task:...", _has(*OWN_COLUMNS), read_own),
+    "hacs": Dialect("classname,youtube_id,subset,start,end,label",
+                    _has("classname", "youtube_id", "subset"), read_hacs),
+    "epic": Dialect("video_id,participant_id,start_timestamp,stop_timestamp,verb,noun,...",
+                    _is_epic, read_epic),
+    "actions": Dialect("uid,verb,noun,action,verb_class,noun_class",
+                       _has("uid", "verb", "noun"), read_actions),
+    "k400tiny": Dialect("youtube_id,folder_name,label",
+                        _has("youtube_id", "folder_name", "label"), read_k400_tiny),
+    "kinetics": Dialect("[label,]youtube_id,time_start,time_end,split[,is_cc]",
+                        _has("youtube_id", "time_start", "time_end"), read_list),
+    "srtg": Dialect("label,youtube_id|id[,time_start,time_end][,split]", _is_list, read_list),
+    "autotosis": Dialect('video.mp4 "[0.78, 0.13, 0.97, 0.37]" "(0.0, 20.9)" "(24.2, 31.8)"',
+                         lambda file: bool(AUTOTOSIS_LINE.fullmatch(file.first_line)),
+                         read_autotosis),
+    "moments": Dialect("blocking/video.mp4,blocking,3,0",
+                       lambda file: bool(MOMENTS_LINE.fullmatch(file.first_line)), read_moments),
+    "hmdb51": Dialect("video.avi 1   (in brush_hair_test_split1.txt)",
+                      lambda file: bool(HMDB_LINE.fullmatch(file.first_line)), read_hmdb51),
+    "ucf101": Dialect("Archery/v_Archery_g08_c01.avi [3]",
+                      lambda file: bool(UCF_LINE.fullmatch(file.first_line)), read_ucf101),
+}  # fmt: skip
+
+
+def read_labels(path: str | os.PathLike[str], format: str | None = None) -> list[LabelledClip]:
+    """All clips of a label file, in its order.
+
+    Also of a folder that tools.split wrote, of a folder of HMDB-51's lists, of folders of
+    classes, and of all files that a pattern with * or ? names.
+    """
+    if format is not None and format not in FORMATS:
+        raise LabelError(f"there is no label format {format!r}; there are:\n{_known()}")
+    clips: list[LabelledClip] = []
+    paths = _paths(os.fspath(path))
+    for one in paths:
+        clips += _read(one, format)
+    if not clips:
+        if os.path.isdir(paths[0]):
+            raise LabelError(f"{path}: holds no videos in folders of classes, and no train.csv; "
+                             f"name its label files by a pattern: '{path}/*.csv'")  # fmt: skip
+        listed = ", ".join(paths[:3])
+        raise LabelError(f"{listed}: has a header and no rows below it; add at least one")
+    _refuse_repeats(clips)
+    return clips
+
+
+def _read(path: str, format: str | None) -> list[LabelledClip]:
+    file = LabelFile(path, "") if os.path.isdir(path) else LabelFile.read(path)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            return list(_rows(str(path), csv.DictReader(file)))
-    except OSError as error:
-        raise LabelError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"{path}: is not a CSV file in UTF-8 ({error})") from None
+        name = format or next((name for name, one in FORMATS.items() if one.is_it(file)), None)
+        if name is not None:
+            return FORMATS[name].read(file)
+    except csv.Error as error:
+        raise LabelError(f"{path}: is no CSV file ({error})") from None
+    raise LabelError(
+        f"{path}:1: begins with {file.first_line[:100]!r}, which is no dialect known here; name "
+        f"one with --label-format, or write one of\n{_known()}"
+    )
 
 
-def _rows(path: str, reader: csv.DictReader[str]) -> Iterator[LabelledClip]:
-    columns = reader.fieldnames or []
-    missing = [] if "label" in columns else ["label"]
-    missing += [] if any(name in columns for name in ID_COLUMNS) else ["youtube_id or id"]
-    if missing:
-        raise LabelError(
-            f"{path}:1: the columns are {', '.join(columns) or 'none'}; missing: "
-            f"{', '.join(missing)}; allowed: label,youtube_id|id,time_start,time_end,split"
-        )
+def _known() -> str:
+    width = max(map(len, FORMATS))
+    return "\n".join(f"    {name:{width}}  {one.looks}" for name, one in FORMATS.items())
+
+
+def _paths(path: str) -> list[str]:
+    """The files to read, or the folder of folders of classes."""
+    if not os.path.isdir(path):
+        named = sorted(glob.glob(path)) if glob.has_magic(path) and not os.path.exists(path) else []
+        return named or [path]
+    names = sorted(os.listdir(path))
+    written = [f"{split}.csv" for split in SPLITS if f"{split}.csv" in names]
+    if not written and ANNOTATIONS in names:
+        written = [ANNOTATIONS]
+    lists = {name: match["number"] for name in names if (match := HMDB_FILE.fullmatch(name))}
+    if len(numbers := sorted(set(lists.values()))) > 1:
+        raise LabelError(f"{path}: holds the lists of splits {', '.join(numbers)}; name those of "
+                         f"one: '{path}/*_test_split{numbers[0]}.txt'")  # fmt: skip
+    if files := written or list(lists):
+        return [os.path.join(path, name) for name in files]
+    below = os.path.join(path, JPG)  # of a dataset, the folder that has the classes
+    return [below if os.path.isdir(below) else path]
+
+
+def _refuse_repeats(clips: Iterable[LabelledClip]) -> None:
+    """A passage has one class, and has it once.
+
+    Where clips have several tasks, passages may overlap as they like: two actions at a time.
+    """
+    seen: dict[tuple, LabelledClip] = {}
     errors = []
-    for row in reader:
-        try:
-            yield _clip(f"{path}:{reader.line_num}", row, reader.line_num)
-        except LabelError as error:
-            errors.append(str(error))
-    if errors:
-        more = f"\nand {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
-        raise LabelError("\n".join(errors[:SHOWN]) + more)
+    for clip in clips:
+        label = clip.targets.get("label")
+        if label is None:
+            continue
+        first = seen.setdefault((clip.video, clip.unit, _end(clip.start), _end(clip.stop)), clip)
+        if first is clip:
+            continue
+        if first.targets.get("label") == label:
+            errors.append(f"{clip.where}: the same passage of {clip.video} is in {first.where} "
+                          "already; delete one of them")  # fmt: skip
+        else:
+            errors.append(f"{clip.where}: the passage of {clip.video} is {label!r} here and "
+                          f"{first.targets['label']!r} in {first.where}; delete one of them, or "
+                          "name two videos by their folders: run/1 and jump/1")  # fmt: skip
+    raise_all(errors)
 
 
-def _clip(where: str, row: Mapping[str, str | None], line: int) -> LabelledClip:
-    video = next((row[name] for name in ID_COLUMNS if row.get(name)), None)
-    label = row.get("label")
-    start, stop = (_seconds(where, row, name) for name in ("time_start", "time_end"))
-    for column, value in (("label", label), ("id", video)):
-        _check_name(where, column, value)
-    if (start is None) != (stop is None):
-        raise LabelError(f"{where}: time_start and time_end go together; one of them is empty")
-    if start is not None and stop is not None and not 0 <= start < stop:
-        raise LabelError(
-            f"{where}: from {float(start):g} to {float(stop):g} is no passage; "
-            "time_start is at least 0 and less than time_end"
-        )
-    return LabelledClip(video or "", label or "", start, stop, row.get("split") or "", line)
-
-
-def _check_name(where: str, column: str, value: str | None) -> None:
-    """Labels and ids become folders: they may not lead anywhere else."""
-    if not value or not value.strip():
-        raise LabelError(f"{where}: column {column} is empty; every row needs one")
-    if value.startswith(".") or any(mark in value for mark in FORBIDDEN):
-        raise LabelError(
-            f"{where}: column {column} is {value!r}; it names a folder, so it may not hold "
-            "slashes or begin with a dot"
-        )
-
-
-def _seconds(where: str, row: Mapping[str, str | None], column: str) -> Fraction | None:
-    text = (row.get(column) or "").strip()
-    if not text:
-        return None
-    try:
-        if abs(time := Fraction(text)) < LONGEST:
-            return time
-        raise ValueError
-    except (ValueError, ZeroDivisionError):
-        raise LabelError(
-            f"{where}: column {column} is {text!r}; allowed are seconds, such as 10 or 12.5"
-        ) from None
+def _end(time: Fraction | None) -> tuple[int, int] | None:
+    """What hashes faster than a Fraction."""
+    return None if time is None else time.as_integer_ratio()

@@ -19,6 +19,7 @@ from operator import index as as_int
 
 import numpy as np
 
+from data.cache import ByteCache
 from data.database import CHECK_IT, CONVERT, Database
 from data.display import Size
 from data.jpeg import JpegError, decode
@@ -123,8 +124,12 @@ class FrameStore:
         indices: Iterable[int],
         short_side: int | None = None,
         out: np.ndarray | None = None,
+        cache: ByteCache | None = None,
     ) -> np.ndarray:
-        """uint8 THWC RGB in the order asked for; into `out` if one of that shape is given."""
+        """uint8 THWC RGB in the order asked for; into `out` if one of that shape is given.
+
+        The bytes come from the cache where it has them, and it keeps those that it has not.
+        """
         numbers = self._numbers(indices)
         level = self._level(short_side)
         width, height = level.facts.size
@@ -139,7 +144,7 @@ class FrameStore:
         first: dict[int, int] = {}
         for place, number in enumerate(numbers):
             first.setdefault(number, place)
-        _decode(level, first, out)
+        _decode(level, first, out, cache)
         for place, number in enumerate(numbers):
             if first[number] != place:
                 out[place] = out[first[number]]
@@ -237,18 +242,31 @@ class FrameStore:
         return tuple(sorted(levels, key=lambda level: level.facts.size, reverse=True))
 
 
-def _decode(level: Database, places: Mapping[int, int], out: np.ndarray) -> None:
+def _decode(
+    level: Database, places: Mapping[int, int], out: np.ndarray, cache: ByteCache | None
+) -> None:
     """Decode frames into their places in `out`, a few at a time: their bytes are still in the
     processor's cache then, and all of a long video's never lie in memory."""
     numbers = sorted(places)
     for start in range(0, len(numbers), DECODED_AT_ONCE):
-        for number, data in level.read(numbers[start : start + DECODED_AT_ONCE]).items():
+        for number, data in _read(level, numbers[start : start + DECODED_AT_ONCE], cache).items():
             try:
                 decode(data, out[places[number]])
             except JpegError as error:
                 advice = CHECK_IT if level.ours else CONVERT
                 raise StoreError(level.path, f"has a frame {number - 1} that {error}",
                                  advice) from None  # fmt: skip
+
+
+def _read(level: Database, numbers: list[int], cache: ByteCache | None) -> dict[int, bytes]:
+    """Bytes by frame number, by way of the cache if there is one."""
+    if cache is None:
+        return level.read(numbers)
+    found = {number: data for number in numbers if (data := cache.get((level.path, number)))}
+    fresh = level.read([number for number in numbers if number not in found])
+    for number, data in fresh.items():
+        cache.put((level.path, number), data)
+    return found | fresh
 
 
 def level_paths(folder: str) -> list[str]:

@@ -64,14 +64,21 @@ def complaints() -> Iterator[list[str]]:
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: socket.socket, address: object) -> None:
-        raise AssertionError(f"a test wanted to reach {address}; tests make what they need")
+    def refuse(way: str) -> Callable[[socket.socket, object], object]:
+        original = getattr(socket.socket, way)
+
+        def connect(self: socket.socket, address: object) -> object:
+            if self.family == socket.AF_UNIX:  # processes of this machine among themselves
+                return original(self, address)
+            raise AssertionError(f"a test wanted to reach {address}; tests make what they need")
+
+        return connect
 
     def refuse_name(host: object, *_: object) -> None:
         raise AssertionError(f"a test wanted to look up {host}; tests make what they need")
 
     for way in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, way, refuse)
+        monkeypatch.setattr(socket.socket, way, refuse(way))
     monkeypatch.setattr(socket, "getaddrinfo", refuse_name)
 
 
@@ -89,6 +96,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def open_files() -> Callable[[], int]:
-    """How many file descriptors this process holds."""
-    return lambda: len(list(Path("/proc/self/fd").iterdir()))
+def open_files() -> Callable[..., int]:
+    """How many file descriptors this process holds, in all or of files below a folder."""
+
+    def count(below: Path | str = "") -> int:
+        links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        return sum(
+            os.readlink(link).startswith(str(below)) for link in links if os.path.lexists(link)
+        )
+
+    return count

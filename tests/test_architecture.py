@@ -41,8 +41,8 @@ DOORS = {
     "multiprocessing": {"tools/engine.py"},
 }  # fmt: skip
 # These work on a machine without torch: all of data/, and the tools named here.
-WITHOUT_TORCH = """audit check conversion convert demo encode engine export feeds probe progress
-repair scenes settings sheet show sources terminal workplace"""
+WITHOUT_TORCH = """audit check conversion convert demo encode engine export feeds histogram probe
+progress repair scenes settings sheet show sources split terminal workplace"""
 NO_TORCH = ("data", *(f"tools/{name}.py" for name in WITHOUT_TORCH.split()))
 LINES_IN_FILE, LINES_IN_FUNCTION, ARGUMENTS, NESTING = 400, 60, 7, 3
 

@@ -189,6 +189,7 @@ def test_a_worker_that_dies_costs_one_video(videos, tmp_path):
     big = synth.endless(tmp_path / "big.mp4", minutes=30).rename(videos / "a" / "big.mp4")
     with running(videos, out, "--jobs", "2") as process:
         wait_for(lambda: len(list(out.rglob("frames.db"))) >= 2)
+        wait_for(lambda: any(_holds(pid, big) for pid in _workers_of(out)))
         (victim,) = {pid for pid in _workers_of(out) if _holds(pid, big)}
         os.kill(victim, signal.SIGKILL)
         assert process.wait(60) == 1

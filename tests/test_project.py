@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = [f"tools.{name}" for name in ("check", "convert", "demo", "export", "probe", "show")]
+NAMES = ("check", "convert", "demo", "export", "probe", "show", "split")
+COMMANDS = [f"tools.{name}" for name in NAMES]
 PROMISED = ["setup", "demo", "test", "test-slow", "test-gpu", "check", "bench", "help"]
 
 

@@ -13,7 +13,7 @@ from data.store import FrameStore
 from tests import barcode
 from tests.command import run
 from tools.convert import convert
-from tools.show import evenly, row
+from tools.show import Options, clip_rows, evenly, row
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,45 @@ def test_the_sheet_is_drawn(dataset, tmp_path):
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     assert sheet.shape[1] > 1000
     assert sheet.std() > 10
+
+
+def test_clips_are_shown_as_a_network_sees_them(dataset, tmp_path):
+    def sheet(*arguments: object) -> np.ndarray:
+        out = tmp_path / "sheet.png"
+        result = run("tools.show", *arguments, "--augment", "--rows", 4, "--out", out)
+        assert result.code == 0, result.err
+        assert "4 training clips of " in result.out
+        return np.asarray(Image.open(out))
+
+    one, same, other = (sheet(dataset, "--seed", seed) for seed in (3, 3, 4))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+    alone = sheet(dataset / "jpg" / "run" / "constant", "--frames", 2, "--size", 32, "--seed", 3)
+    assert alone.shape == one.shape
+
+
+def test_the_row_of_a_clip_shows_its_frames_and_its_plan(dataset):
+    options = Options(dataset, Path("x.png"), rows=3, augment=True)
+    folders = [str(dataset / "jpg" / "run" / name) for name in ("constant", "variable")]
+    rows = clip_rows(folders, options)
+    assert [row.title for row in rows] == ["constant", "variable", "constant"]
+    assert all(row.pictures[0].shape == (224, 224, 3) for row in rows)
+    assert all("box" in row.foot for row in rows)
+    assert rows[0].foot != rows[2].foot
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--seed", 3], "--strength go with --augment"),
+    (["--augment", "--strength", 9], "strength is 9; allowed: 0 to 4"),
+    (["--augment", "--interval", 0], "interval is 0; allowed"),
+    (["--augment", "--size", 0], "at least 1 frame of 1 pixel, got 16x0x0"),
+    (["--augment", "--frames", 0], "at least 1 frame of 1 pixel, got 0x224x224"),
+])  # fmt: skip
+def test_what_cannot_be_drawn_is_said(dataset, tmp_path, arguments, message):
+    result = run("tools.show", dataset, "--out", tmp_path / "x.png", *arguments)
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
 
 
 def test_frames_come_back_byte_for_byte_and_can_be_converted_again(dataset, tmp_path):

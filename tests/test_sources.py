@@ -1,8 +1,7 @@
-"""Finding and naming what is to be converted: folders, files, stems, pictures, label rows."""
+"""Finding and naming what is to be converted: folders, files, stems, pictures."""
 
 from __future__ import annotations
 
-import csv
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +15,8 @@ from data.catalog import Catalog
 from data.store import FrameStore
 from tests import barcode, synth
 from tests.command import run
-from tools.convert import UsageError, convert
-from tools.sources import Candidate, find_sources, give_names, passage_name
+from tools.convert import convert
+from tools.sources import Candidate, find_sources, give_names
 
 
 def named(*recorded: str, taken: dict[str, str] | None = None) -> dict[str, str]:
@@ -255,107 +254,8 @@ def test_opencv_reads_what_is_kept(tmp_path):
             assert barcode.read(np.asarray(picture)) == index
 
 
-# -- labels ----------------------------------------------------------------------------------------
-
-
-def write_labels(
-    path: Path, *rows: tuple, header: str = "label,youtube_id,time_start,time_end,split"
-):
-    with open(path, "w", newline="") as file:
-        csv.writer(file).writerows([header.split(","), *rows])
-    return path
-
-
-@pytest.fixture
-def videos(media, tmp_path) -> Path:
-    (tmp_path / "videos" / "deep").mkdir(parents=True)
-    (tmp_path / "videos" / "deep" / "abc-D_1.mp4").symlink_to(media("long_gop").path)
-    (tmp_path / "videos" / "whole.mkv").symlink_to(media("variable_mkv").path)
-    return tmp_path / "videos"
-
-
-def test_rows_of_a_label_file_become_exact_passages(media, videos, tmp_path):
-    labels = write_labels(tmp_path / "labels.csv", ("air drumming", "abc-D_1", 1, 2, "train"),
-                          ("air drumming", "abc-D_1", "2.5", "3", "val"),
-                          ("archery", "whole", "", "", "train"))  # fmt: skip
-    summary = convert([], tmp_path / "out", labels=labels, videos=videos)
-    assert (summary.converted, summary.failures) == (3, [])
-    jpg = tmp_path / "out" / "jpg"
-    passages = {"abc-D_1_000001_000002": (range(30, 60), 1),
-                "abc-D_1_000002.500_000003": (range(75, 90), Fraction(5, 2))}  # fmt: skip
-    for name, (indices, offset) in passages.items():
-        with FrameStore(jpg / "air drumming" / name) as store:
-            pictures = store.frames(range(len(store)))
-            assert [barcode.read(picture) for picture in pictures] == list(indices)
-            assert Fraction(store.meta["source_offset"]) == offset
-            assert store.times[0] == 0
-    assert len(FrameStore(jpg / "archery" / "whole")) == 45
-
-
-def test_a_passage_keeps_its_own_sound(media, videos, tmp_path):
-    labels = write_labels(tmp_path / "labels.csv", ("x", "abc-D_1", 1, 3, "train"))
-    convert([], tmp_path / "out", labels=labels, videos=videos)
-    with FrameStore(tmp_path / "out" / "jpg" / "x" / "abc-D_1_000001_000003") as store:
-        convert(media("long_gop").path, tmp_path / "whole")
-        with FrameStore(tmp_path / "whole" / "jpg" / "_" / "long_gop") as whole:
-            difference = store.audio(0, 2) - whole.audio(1, 3)
-            assert np.abs(difference).max() <= 1 / 32768
-            assert np.abs(whole.audio(1, 3)).max() > 0.01
-
-
-def test_a_file_that_is_the_passage_already_is_taken_whole(media, tmp_path):
-    """Kinetics' downloaders cut and call the file after its times."""
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "videos" / "abc_000010_000020.mp4").symlink_to(media("constant").path)
-    labels = write_labels(tmp_path / "labels.csv", ("x", "abc", 10, 20, "train"))
-    convert([], tmp_path / "out", labels=labels, videos=tmp_path / "videos")
-    with FrameStore(tmp_path / "out" / "jpg" / "x" / "abc_000010_000020") as store:
-        assert (len(store), store.meta["source_offset"]) == (45, "10")
-
-
-def test_rows_without_a_video_or_with_several_are_listed(media, tmp_path):
-    videos = tmp_path / "videos"
-    for folder in ("a", "b"):
-        (videos / folder).mkdir(parents=True)
-        (videos / folder / "twice.mp4").symlink_to(media("one_frame").path)
-    labels = write_labels(tmp_path / "labels.csv", ("a", "twice", "", "", ""),
-                          ("c", "twice", "", "", ""), ("a", "gone", 1, 2, ""),
-                          ("a", "twice", "", "", ""))  # fmt: skip
-    summary = convert([], tmp_path / "out", labels=labels, videos=videos)
-    assert summary.converted == 1
-    assert summary.failures == [
-        ("twice", "line 3: several videos have this name: a/twice.mp4, b/twice.mp4"),
-        ("gone_000001_000002", "line 4: no video of this name was found"),
-    ]
-    assert summary.notes == ["line 5: a/twice was named before; taken once"]
-
-
-def test_a_passage_behind_the_end_fails_by_name(videos, tmp_path):
-    labels = write_labels(tmp_path / "labels.csv", ("x", "abc-D_1", 100, 110, ""))
-    ((_, reason),) = convert([], tmp_path / "out", labels=labels, videos=videos).failures
-    assert reason.startswith("line 2, abc-D_1_000100_000110: shows no picture in this passage")
-
-
 def test_a_hidden_file_is_refused_by_name(media, tmp_path):
     path = tmp_path / ".v.mp4"
     path.symlink_to(media("constant").path)
     ((_, reason),) = convert(path, tmp_path / "out").failures
     assert "begins with a dot" in reason
-
-
-def test_a_label_file_that_makes_no_sense_stops_everything(videos, tmp_path):
-    labels = write_labels(tmp_path / "labels.csv", ("../x", "abc-D_1", 1, 2, ""))
-    with pytest.raises(UsageError, match=r"labels.csv:2: column label is '../x'"):
-        convert([], tmp_path / "out", labels=labels, videos=videos)
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("start", "stop", "name"),
-    [(10, 20, "v_000010_000020"), (None, None, "v"), ("0.5", 10, "v_000000.500_000010")],
-)
-def test_passages_are_called_as_the_predecessor_calls_them(start, stop, name):
-    from data.labels import LabelledClip
-
-    times = [None if time is None else Fraction(time) for time in (start, stop)]
-    assert passage_name(LabelledClip("v", "x", times[0], times[1], "", 2)) == name

@@ -52,7 +52,9 @@ class Options:
     ] = ()
     """Videos or folders of them (or of numbered pictures), and last the dataset to write to."""
     labels: Path | None = None
-    """Convert the rows of this label file: label,youtube_id|id,time_start,time_end,split."""
+    """Convert the rows of this label file: the predecessor's, Kinetics', HACS, EPIC-KITCHENS..."""
+    label_format: str | None = None
+    """Its dialect, where it is not recognised."""
     videos: Path | None = None
     """Where the videos of the label file are."""
     short_side: int | None = None
@@ -301,7 +303,7 @@ def _check_apart(root: Path, out: Path) -> None:
 def _find(options: Options, roots: Sequence[Path], out: Path) -> Found:
     if options.labels is not None:
         try:
-            found = find_labelled(read_labels(options.labels), roots[0])
+            found = find_labelled(read_labels(options.labels, options.label_format), roots[0])
         except LabelError as error:
             raise UsageError(str(error)) from None
     else:

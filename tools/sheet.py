@@ -18,13 +18,14 @@ STRIP = 1240  # pixels a row's pictures and sound may take
 
 @dataclass(frozen=True)
 class Row:
-    """One video: what it is, some of its pictures, and its sound (mono) if it has one."""
+    """One video: what it is, some of its pictures; below them its sound (mono) or some words."""
 
     title: str
     lines: Sequence[str]
     pictures: Sequence[np.ndarray]
     captions: Sequence[str]
     sound: np.ndarray | None = None
+    foot: str = "no sound"
 
 
 @cache
@@ -68,18 +69,21 @@ def _draw_row(row: Row) -> Image.Image:
         left += max(picture.width, round(draw.textlength(caption, font(13)))) + GAP
     top = GAP + PICTURE_HEIGHT + CAPTION
     if row.sound is None:
-        draw.text((LABEL, top + 10), "no sound", FAINT, font(13))
+        lines = _wrap(draw, row.foot, 13, STRIP)[:2]
+        draw.text((LABEL, top + 4), "\n".join(lines), FAINT, font(13))
     else:
         _draw_wave(draw, row.sound, (LABEL, top, strip.width - GAP, top + WAVE_HEIGHT))
     return strip
 
 
-def _wrap(draw: ImageDraw.ImageDraw, text: str, size: int) -> list[str]:
-    """The text in lines that fit beside the pictures."""
+def _wrap(
+    draw: ImageDraw.ImageDraw, text: str, size: int, width: int = LABEL - 2 * GAP
+) -> list[str]:
+    """The text in lines that fit beside the pictures, or in another width."""
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}".strip()
-        if draw.textlength(longer, font(size)) <= LABEL - 2 * GAP or not lines[-1]:
+        if draw.textlength(longer, font(size)) <= width or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)

@@ -2,12 +2,15 @@
 
 python -m tools.show dataset/ --out sheet.png
 python -m tools.show dataset/jpg/archery/x7Yz --out sheet.png
+python -m tools.show dataset/ --augment --seed 3 --out sheet.png    # as a network will see them
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +18,36 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from data.augment import Augmentation
+from data.batching import ClipKey
+from data.clip import ClipShape
+from data.iterator import ClipIterator, Making
+from data.sampling import Sampling
 from data.schema import StoreError
 from data.store import FrameStore
+from data.table import whole_videos
 from tools.check import folders_of
 from tools.sheet import Row, draw_sheet, pictures_that_fit
 from tools.terminal import rate_text, start_logging, time_text, until_the_reader_leaves
 
 log = logging.getLogger(__name__)
 STRETCHES = 2000  # of the sound, each shown by its loudest sample
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """What clips are drawn; only with --augment."""
+
+    seed: int = 0
+    """Decides, with the row's number, all that is drawn."""
+    frames: int = 16
+    """Of a clip."""
+    size: int = 224
+    """Side of the square that the network sees."""
+    interval: int = 2
+    """From one frame of a clip to the next."""
+    strength: float = 1.0
+    """Of the augmentation; 0 leaves crop and flip."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +59,10 @@ class Options:
     out: Path
     """The picture to write: .png or .jpg."""
     rows: int = 12
-    """At most so many videos, evenly from all of them."""
+    """At most so many videos, evenly from all of them; with --augment so many clips."""
+    augment: bool = False
+    """Draw training clips as a network will see them, each with its plan."""
+    clips: tyro.conf.OmitArgPrefixes[ClipOptions] = ClipOptions()
 
 
 def main(options: Options) -> int:
@@ -44,19 +72,29 @@ def main(options: Options) -> int:
     if options.out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         log.error("--out is a picture, .png or .jpg; got %s", options.out)
         return 2
+    if not options.augment and options.clips != ClipOptions():
+        log.error("--seed, --frames, --size, --interval and --strength go with --augment")
+        return 2
     try:
         videos = folders_of(options.store)
         chosen = [videos[at] for at in evenly(len(videos), options.rows)]
-        rows = [row_or_fault(name, Path(folder)) for name, folder in chosen]
-        title = f"{options.store.name}: {len(rows)} of {len(videos)} videos"
-        draw_sheet(title, rows).save(options.out)
+        if options.augment:
+            rows = clip_rows([folder for _, folder in chosen], options)
+            what = f"{len(rows)} training clips of {len(videos)} videos, seed {options.clips.seed}"
+        else:
+            rows = [row_or_fault(name, Path(folder)) for name, folder in chosen]
+            what = f"{len(rows)} of {len(videos)} videos"
+        draw_sheet(f"{options.store.name}: {what}", rows).save(options.out)
+    except ValueError as error:
+        log.error("%s", error)
+        return 2
     except StoreError as error:
         log.error("%s", error)
         return 1
     except OSError as error:
         log.error("%s cannot be written (%s)", options.out, error.strerror or error)
         return 2
-    print(f"{options.out}: {len(rows)} of {len(videos)} videos")
+    print(f"{options.out}: {what}")
     return 0 if all(row.pictures for row in rows) else 1
 
 
@@ -94,6 +132,29 @@ def row(name: str, folder: Path) -> Row:
             lines.append(f"damaged source: {store.meta['damage']}")
         pictures = list(store.frames(indices))
     return Row(name, lines, pictures, captions, sound)
+
+
+def clip_rows(folders: Sequence[str], options: Options) -> list[Row]:
+    """Training clips of the videos in turn, every one with its plan below it."""
+    wish = options.clips
+    root = os.path.commonpath([os.path.dirname(folder) for folder in folders])
+    table = whole_videos(root, [os.path.relpath(folder, root) for folder in folders])
+    making = Making(Sampling(interval=wish.interval), Augmentation(strength=wish.strength))
+    clips = ClipIterator(table, making, wish.seed)
+    shape = ClipShape(wish.frames, wish.size)
+    return [clip_row(clips, ClipKey(row % len(table), shape, row)) for row in range(options.rows)]
+
+
+def clip_row(clips: ClipIterator, key: ClipKey) -> Row:
+    """Frames evenly from one clip."""
+    (square,) = clips.take(key).squares
+    pictures = clips[key].clip
+    shown = evenly(len(pictures), pictures_that_fit((1, 1)))
+    height, width = square.frames.shape[1:3]
+    lines = [f"{key.shape}, drawn as number {key.position}", f"from pictures of {width}x{height}"]
+    captions = [f"frame {at}" for at in shown]
+    title = clips.table.names[key.clip]
+    return Row(title, lines, [pictures[at] for at in shown], captions, foot=str(square.plan))
 
 
 def loudness(store: FrameStore, length: Fraction) -> np.ndarray:

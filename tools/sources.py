@@ -14,54 +14,10 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
 from data.folders import walk
-from data.labels import LabelledClip
+from data.labelled import LabelledClip
+from data.matching import folder_class
+from data.names import TOP, as_text, is_video, passage_name
 from data.pictures import is_numbered
-
-VIDEO_ENDINGS = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".qt",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".divx",
-        ".wmv",
-        ".asf",
-        ".flv",
-        ".f4v",
-        ".mpg",
-        ".mpeg",
-        ".mpe",
-        ".mpeg-4",
-        ".m1v",
-        ".m2v",
-        ".vob",
-        ".ts",
-        ".m2ts",
-        ".mts",
-        ".ogv",
-        ".ogm",
-        ".3gp",
-        ".3g2",
-        ".mxf",
-        ".dv",
-        ".rm",
-        ".rmvb",
-        ".nut",
-        ".ivf",
-        ".y4m",
-        ".h264",
-        ".264",
-        ".h265",
-        ".265",
-        ".hevc",
-        ".mjpeg",
-        ".mjpg",
-    ]
-)
-TOP = "_"  # the class of videos that lie at the top, so that class/video stays two levels
 
 
 @dataclass(frozen=True)
@@ -167,15 +123,6 @@ def _in_folder(root: str, folder: str, files: list[str], found: Found) -> Iterat
         yield Candidate(folder, as_text(f"{own}/"), pictures)
 
 
-def as_text(name: str) -> str:
-    r"""A file's name as text that every database takes; bytes that are no UTF-8 become \xe9."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def is_video(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
-
-
 # -- naming ----------------------------------------------------------------------------------------
 
 
@@ -211,53 +158,87 @@ def _wishes(recorded: str) -> tuple[str, ...]:
 
 
 def find_labelled(clips: Sequence[LabelledClip], videos: Path) -> Found:
-    """The rows of a label file, their videos found below a folder by name."""
+    """The rows of label files, their videos found below a folder by name.
+
+    A passage in seconds is cut out. A video stays whole, once, if one of its passages is counted
+    in frames or has an open end: those are looked up in the whole.
+    """
     found = Found()
     by_stem: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in _walk(str(videos), found):
         path = PurePosixPath(candidate.recorded.rstrip("/"))
         for key in {path.name, path.stem}:
             by_stem[key].append(candidate)
+    classes: dict[str, set[str]] = {clip.video: set() for clip in clips if _needs_the_whole(clip)}
+    for clip in clips:
+        if clip.video in classes:
+            classes[clip.video].add(folder_class(clip))
     named: dict[str, Source] = {}
     for clip in clips:
-        passage = passage_name(clip)
-        whole, cut = by_stem.get(clip.video, []), by_stem.get(passage, [])
-        choice = _choose(clip, whole or cut, found)
-        if choice is None:
+        source = _labelled_source(clip, by_stem, classes.get(clip.video), found)
+        if source is None:
             continue
-        source = Source(choice.path, choice.recorded, f"{clip.label}/{passage}", choice.pictures)
-        source = replace(source, where=f"line {clip.line}, {passage}")
-        if whole:
-            source = replace(source, start=clip.start, stop=clip.stop)
-        else:  # a file that holds nothing but this passage
-            source = replace(source, offset=clip.start or Fraction(0))
-        if named.setdefault(source.name, source) is not source:
-            found.notes.append(f"line {clip.line}: {source.name} was named before; taken once")
+        other = named.setdefault(source.name, source)
+        if other.path != source.path:
+            found.failures.append((source.path, f"{clip.where}: would be {source.name}, which is "
+                                   f"{other.path} already; give them classes or names of their "
+                                   "own"))  # fmt: skip
     found.sources = list(named.values())
     return found
 
 
-def passage_name(clip: LabelledClip) -> str:
-    """The predecessor's: id_000010_000020; with milliseconds where seconds are not whole."""
-    if clip.start is None or clip.stop is None:
-        return clip.video
-    return "_".join([clip.video, *(_second_text(time) for time in (clip.start, clip.stop))])
+def _needs_the_whole(clip: LabelledClip) -> bool:
+    is_open = (clip.start is None) is not (clip.stop is None)
+    return is_open or (clip.unit == "frames" and clip.start is not None)
 
 
-def _second_text(time: Fraction) -> str:
-    return f"{int(time):06d}" if time.denominator == 1 else f"{float(time):010.3f}"
+def _labelled_source(
+    clip: LabelledClip,
+    by_stem: Mapping[str, Sequence[Candidate]],
+    classes: set[str] | None,
+    found: Found,
+) -> Source | None:
+    """Where a clip is to come from; `classes`: of all clips of a video that stays whole."""
+    last = PurePosixPath(clip.video).name
+    if classes is None:
+        start, stop, folder = clip.start, clip.stop, folder_class(clip)
+    else:
+        start, stop, folder = None, None, min(classes) if len(classes) == 1 else TOP
+    passage = passage_name(last, start, stop)
+    whole, cut = (_called(by_stem.get(name, ()), clip.video) for name in (last, passage))
+    choice = _choose(clip, passage, whole or cut, found)
+    if choice is None:
+        return None
+    source = Source(choice.path, choice.recorded, f"{folder}/{passage}", choice.pictures)
+    source = replace(source, where=f"{clip.where}, {passage}")
+    if whole:
+        return replace(source, start=start, stop=stop)
+    return replace(source, offset=start or Fraction(0))  # it holds nothing but this passage
 
 
-def _choose(clip: LabelledClip, found: Sequence[Candidate], result: Found) -> Candidate | None:
-    """The one file of a clip; if there are several, the one in the folder of its label."""
-    same_label = [one for one in found if clip.label in PurePosixPath(one.recorded).parts]
-    choice = same_label if len(found) > 1 and same_label else list(found)
+def _called(candidates: Sequence[Candidate], video: str) -> Sequence[Candidate]:
+    """Those in the folders that the label names, or that lie in none."""
+    folder = PurePosixPath(video).parent.parts
+    if not folder:
+        return candidates
+    places = [(PurePosixPath(one.recorded.rstrip("/")).parent.parts, one) for one in candidates]
+    exact = [one for place, one in places if place[-len(folder) :] == folder]
+    return exact or [one for place, one in places if not place]
+
+
+def _choose(
+    clip: LabelledClip, passage: str, found: Sequence[Candidate], result: Found
+) -> Candidate | None:
+    """The one file of a clip; if there are several, the one in the folder of its class."""
+    folder = folder_class(clip)
+    same_class = [one for one in found if folder in PurePosixPath(one.recorded).parts]
+    choice = same_class if len(found) > 1 and same_class else list(found)
     if len(choice) == 1:
         return choice[0]
-    name = passage_name(clip)
     if not choice:
-        result.failures.append((name, f"line {clip.line}: no video of this name was found"))
+        reason = "no video of this name was found"
     else:
         listed = ", ".join(one.recorded for one in choice[:4])
-        result.failures.append((name, f"line {clip.line}: several videos have this name: {listed}"))
+        reason = f"several videos have this name: {listed}"
+    result.failures.append((passage, f"{clip.where}: {reason}"))
     return None
