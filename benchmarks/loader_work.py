@@ -18,7 +18,7 @@ import pickle
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.footage import QUALITY, pictures
 from data.augment import Augmentation
-from data.batching import BatchSampler, BatchShape, Order, constant
+from data.batching import CHUNK, BatchSampler, BatchShape, Order, constant
 from data.catalog import JPG
 from data.clip import ClipShape
 from data.crops import Crop
@@ -63,7 +63,7 @@ SCALING_CLIPS = {"1536x4x80x80": 1536, "48x16x224x224": 192}
 TURNS = 60_000_000  # of an idle loop: about a second
 STEPS = (0, 1_000, 100_000, 10_000_000)
 MANY, BATCH, EPOCHS = 100_000, 48, 10_000  # clips, and epochs enough for the last of these steps
-Taken = tuple[float, float]  # CPU seconds of all processes, seconds on the wall
+Taken = tuple[int, float, float]  # clips, CPU seconds of all processes, seconds on the wall
 
 
 # -- the datasets ------------------------------------------------------------------------------
@@ -110,28 +110,46 @@ def shapes(folder: Path, shape: str, rounds: str) -> dict[str, list[Taken]]:
     batch, batches = SHAPES[shape]
     count = batch.clips * batches
     clips = {
-        (variant, kind): clips_of(folder, kind, count, augmentation)
-        for (variant, (augmentation, _)), kind in product(VARIANTS.items(), KINDS)
+        variant: {kind: clips_of(folder, kind, count, augmentation) for kind in KINDS}
+        for variant, (augmentation, _) in VARIANTS.items()
     }
-    for one in clips.values():  # to warm up
-        measure(loader_of(one, batch, 0))
-    jobs = [(variant, workers, kind) for variant, (_, numbers) in VARIANTS.items()
-            for workers in numbers for kind in KINDS]  # fmt: skip
-    found: dict[str, list[Taken]] = {" ".join(map(str, job)): [] for job in jobs}
-    for turn in range(int(rounds)):
-        for variant, workers, kind in jobs[:: -1 if turn % 2 else 1]:
-            taken = measure(loader_of(clips[variant, kind], batch, workers))
-            found[f"{variant} {workers} {kind}"].append(taken)
+    jobs = [(name, workers) for name, (_, numbers) in VARIANTS.items() for workers in numbers]
+    found: dict[str, list[Taken]] = {}
+    for turn in range(int(rounds) + 1):
+        for variant, workers in jobs if turn else jobs[:1]:  # the first turn is to warm up
+            race = by_batches if workers else by_chunks
+            for kind, taken in race(clips[variant], batch, workers, turn):
+                found.setdefault(f"{variant} {workers} {kind}", []).extend([taken] * bool(turn))
     return found
+
+
+def by_batches(
+    clips: Mapping[str, ClipIterator], batch: BatchShape, workers: int, turn: int
+) -> Iterator[tuple[str, Taken]]:
+    """Whole epochs, with the start and the end of the workers."""
+    for kind in KINDS[:: -1 if turn % 2 else 1]:
+        yield kind, measure(loader_of(clips[kind], batch, workers))
+
+
+def by_chunks(
+    clips: Mapping[str, ClipIterator], batch: BatchShape, workers: int, turn: int
+) -> Iterator[tuple[str, Taken]]:
+    """In this process, where a chunk is made when it is asked for, so that each can be a turn."""
+    parts = -(-batch.clips // CHUNK)
+    chunk = batch._replace(clips=batch.clips // parts)
+    loaders = {kind: iter(loader_of(clips[kind], chunk, workers)) for kind in KINDS}
+    for number in range(len(clips[KINDS[0]]) // chunk.clips):
+        for kind in KINDS[:: -1 if (turn + number) % 2 else 1]:
+            wall, cpu = time.perf_counter(), time.process_time()
+            made = len(next(loaders[kind]).keys)
+            yield kind, (made, time.process_time() - cpu, time.perf_counter() - wall)
 
 
 def measure(loader: Loader) -> Taken:
     """An epoch, with the start and the end of its workers."""
     wall, cpu = time.perf_counter(), cpu_of_all()
     made = sum(len(batch.keys) for batch in loader)
-    taken = cpu_of_all() - cpu, time.perf_counter() - wall
-    assert made == len(loader.clips)
-    return taken
+    return made, cpu_of_all() - cpu, time.perf_counter() - wall
 
 
 def cpu_of_all() -> float:
@@ -162,7 +180,7 @@ def scaling(folder: Path, shape: str, rounds: str) -> dict[str, list[float]]:
 
 
 def wall_of(clips: ClipIterator, batch: BatchShape, workers: int) -> float:
-    return measure(loader_of(clips, batch, workers))[1]
+    return measure(loader_of(clips, batch, workers))[2]
 
 
 def together(count: int, work: Callable[..., None], *arguments: object) -> float:

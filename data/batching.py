@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from data.clip import ClipShape
-from data.draws import Domain, raw, to_unit
+from data.draws import WORD, Domain, raw, to_unit
 
 Tail = Literal["on", "short", "drop", "pad"]
 TAILS = ("on", "short", "drop", "pad")
@@ -95,6 +95,8 @@ class Order:
         shuffled: bool = True,
         views: int = 1,
     ) -> None:
+        if not 0 <= seed < WORD:
+            raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, got {seed}")
         self.seed, self.shuffled, self.views = seed, shuffled, views
         self.skip = frozenset(skip)
         self._indices = np.array([one for one in range(clips) if one not in self.skip], np.int64)
@@ -102,7 +104,8 @@ class Order:
             raise ValueError(f"there is no clip to draw: {clips} in all, {len(self.skip)} skipped")
         if views < 1:
             raise ValueError(f"views is at least 1, got {views}")
-        self.weights = None if weights is None else _checked(weights, clips)[self._indices]
+        self.clips = clips
+        self.weights = None if weights is None else _checked(weights, clips, self._indices)
         self._epoch = lru_cache(EPOCHS_KEPT)(self._order_of)
 
     def __len__(self) -> int:
@@ -149,12 +152,16 @@ class Order:
         }
 
 
-def _checked(weights: np.ndarray, clips: int) -> np.ndarray:
+def _checked(weights: np.ndarray, clips: int, kept: np.ndarray) -> np.ndarray:
     weights = np.asarray(weights, np.float64)
     if weights.shape != (clips,):
         raise ValueError(f"weights are one number a clip: {clips} wanted, got {weights.shape}")
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-        raise ValueError("weights are numbers of at least 0, not all of them 0")
+    weights = weights[kept]
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not (np.isfinite(total) and (weights >= 0).all() and total > 0):
+        raise ValueError("weights are numbers of at least 0, not all of them 0 (skipped clips "
+                         "left out), and their sum is a number")  # fmt: skip
     return weights
 
 
@@ -164,6 +171,7 @@ def _hash(data: bytes) -> str:
 
 def balanced(labels: np.ndarray) -> np.ndarray:
     """Weights that draw every class equally often; a clip without a label (-1) weighs nothing."""
+    labels = np.asarray(labels)
     known = labels >= 0
     counts = np.bincount(labels[known]) if known.any() else np.ones(1)
     return np.where(known, 1 / np.maximum(counts, 1)[np.where(known, labels, 0)], 0.0)
@@ -222,7 +230,11 @@ class BatchSampler:
                                for name in differ)  # fmt: skip
             raise ValueError(f"this is another stream of clips, it cannot go on ({listed}); "
                              "give the same data and settings, or begin anew")  # fmt: skip
-        self.step, self.position = int(str(state["step"])), int(str(state["position"]))
+        step, position = int(str(state["step"])), int(str(state["position"]))
+        if step < 0 or not 0 <= position <= self.epochs * len(self.order):
+            raise ValueError(f"step {step} at position {position}: this run goes from 0 to "
+                             f"{self.epochs * len(self.order)}; give it more epochs")  # fmt: skip
+        self.step, self.position = step, position
 
     # -- what comes ------------------------------------------------------------------------------
 

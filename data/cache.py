@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 
-Key = tuple[str, int]  # the database, the frame's number
+Key = tuple[Hashable, int]  # the file (not only its name), the frame's number
 
 
 class ByteCache:

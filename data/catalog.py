@@ -28,7 +28,7 @@ from data.schema import COUNT, DATABASE, LEVEL_FILE, StoreError
 from data.store import FrameStore
 
 JPG, CATALOG = "jpg", "catalog.db"
-FORMAT = 1
+FORMAT = 2
 TABLES = f"""
 PRAGMA user_version = {FORMAT};
 CREATE TABLE Videos (
@@ -37,7 +37,8 @@ CREATE TABLE Videos (
     width  INTEGER NOT NULL,
     height INTEGER NOT NULL,
     rate   TEXT NOT NULL,          -- frames a second, exact; empty if unknown
-    levels TEXT NOT NULL           -- smaller short sides: '160,96'
+    levels TEXT NOT NULL,          -- smaller short sides: '160,96'
+    conversion TEXT NOT NULL       -- the beginning of Meta.conversion; empty: the predecessor's
 ) WITHOUT ROWID;
 CREATE TABLE Origins (             -- what only a conversion needs, apart: it is three times as much
     name        TEXT PRIMARY KEY,
@@ -51,6 +52,7 @@ CREATE TABLE Folders (             -- those that lie above the videos', and when
     changed INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+CONVERSION = 16  # characters that tell conversions apart
 REPAIR_FACTS = ("settings", "source_range", "label_offset")
 
 
@@ -63,6 +65,7 @@ class Entry(NamedTuple):
     height: int
     rate: str
     levels: str
+    conversion: str
 
     @property
     def size(self) -> Size:
@@ -222,13 +225,19 @@ def _look(root: Path, name: str, old: Remembered | None) -> tuple[Entry, Origin]
             meta, (width, height) = store.meta, store.size
             levels = ",".join(str(min(size)) for size in store.levels[1:])
             facts = json.dumps({key: meta[key] for key in REPAIR_FACTS if key in meta})
-            entry = Entry(name, len(store), width, height, meta.get("rate", ""), levels)
+            entry = Entry(name, len(store), width, height, meta.get("rate", ""), levels,
+                          short_conversion(store))  # fmt: skip
             source = meta.get("source_name", ""), meta.get("source_hash", "")
             return entry, Origin(name, *source, facts, stamp)
     except StoreError:
         # Of a damaged one, what was known of it is kept, for python -m tools.check --repair.
-        entry, origin = old or (Entry(name, 0, 0, 0, "", ""), Origin(name))
+        entry, origin = old or (Entry(name, 0, 0, 0, "", "", ""), Origin(name))
         return entry._replace(frames=0), origin._replace(stamp=stamp)
+
+
+def short_conversion(store: FrameStore) -> str:
+    """Which conversion made a database, short enough to be kept of every video."""
+    return store.meta.get("conversion", "")[:CONVERSION]
 
 
 def _stamp(folder: str) -> str:
@@ -267,7 +276,7 @@ def _save(
             )
             connection.execute("BEGIN")
             write = connection.executemany
-            write("INSERT INTO Videos VALUES (?, ?, ?, ?, ?, ?)", entries)
+            write("INSERT INTO Videos VALUES (?, ?, ?, ?, ?, ?, ?)", entries)
             write("INSERT INTO Origins VALUES (?, ?, ?, ?, ?)", origins.values())
             write("INSERT INTO Folders VALUES (?, ?)", folders.items())
             connection.execute("COMMIT")

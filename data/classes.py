@@ -19,6 +19,7 @@ from typing import Any
 from data.labelled import LabelError, LabelledClip
 from data.lazy import Lazy
 
+CLASSES = "classes.json"  # what a dictionary is called that lies beside its labels
 MAIN_TASKS = ("label", "action")  # the one that stands for a clip, if it has several
 NUMBERED = (  # lines of class lists: 3 Archery; archery,3
     re.compile(r"(?P<number>\d+)[\s,]+(?P<name>.+)"),
@@ -161,14 +162,19 @@ def _read(path: str | os.PathLike[str]) -> str:
 
 
 def _listed(path: str | os.PathLike[str], text: str) -> tuple[str, ...]:
-    """A name a line; where all have numbers, in their order."""
+    """A name a line; where all have numbers that count up by one, in their order."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for pattern in NUMBERED:
         matches = [match for line in lines if (match := pattern.fullmatch(line)) is not None]
-        if len(matches) == len(lines):
+        numbers = sorted(int(one["number"]) for one in matches)
+        if len(matches) == len(lines) and numbers in (_from(0, lines), _from(1, lines)):
             lines = [one["name"] for one in sorted(matches, key=lambda one: int(one["number"]))]
             break
     return _checked(path, MAIN_TASKS[0], lines)
+
+
+def _from(first: int, lines: Sequence[str]) -> list[int]:
+    return list(range(first, first + len(lines)))
 
 
 def _by_number(path: str | os.PathLike[str], numbers: Any) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class Opened:
         self.lock = threading.Lock()
         immutable = is_immutable(path)
         self.connection: sqlite3.Connection | None = connect(path, immutable)
-        self._is_mapped = False
+        self._is_mapped = self._was_read = False
         self._file: int | None = None
         if immutable:
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -51,9 +51,13 @@ class Opened:
         """Read what lies about these places (0 to 1) the quicker way.
 
         What is in the page cache costs half as much through memory (mmap); what is not costs
-        three times as much that way, since the kernel reads less far ahead.
+        three times as much that way, since the kernel reads less far ahead. To map and unmap costs
+        as much as a few small pictures: not worth it for a clip of a video that may not come again.
         """
         if self._file is None or self.connection is None or not places:
+            return
+        if not self._was_read:
+            self._was_read = True
             return
         cached = all(_is_cached(self._file, int(place * (self._bytes - 1))) for place in places)
         if cached != self._is_mapped:

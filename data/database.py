@@ -23,7 +23,8 @@ from data.schema import (
 )
 
 AT_ONCE = 500  # frames a statement: more would only cost memory
-CHECK_IT = "see what is whole and convert the rest again: python -m tools.check STORE --repair"
+CHECK_IT = ("see what is whole, and convert the rest again: python -m tools.check DATASET "
+            "--repair --videos VIDEOS")  # fmt: skip
 CONVERT = "convert its video again: python -m tools.convert"
 BYTES = """SELECT Images.rowid, frames, crc32 FROM Images JOIN Frames ON number = Images.rowid
            WHERE Images.rowid IN ({})"""
@@ -45,7 +46,7 @@ class Database:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._key: Key = key_of(path)
+        self.key: Key = key_of(path)
         try:
             self.facts = self._read_facts()
         except BaseException:
@@ -60,13 +61,13 @@ class Database:
         `places` says where in the file it will find them, from 0 to 1.
         """
         try:
-            with pool().use(self._key, *places) as connection:
+            with pool().use(self.key, *places) as connection:
                 return connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise fault(self.path, error) from None
 
     def close(self) -> None:
-        pool().close(self._key)
+        pool().close(self.key)
 
     def read(self, numbers: Sequence[int]) -> dict[int, bytes]:
         """The JPEG bytes of these frames, each checked against its checksum."""
@@ -101,6 +102,13 @@ class Database:
         }
         rows = self.execute(FOREIGN_BYTES.format(_marks(list(by_row))), list(by_row))
         return {by_row[row]: data for row, data in rows if isinstance(data, bytes)}
+
+    def read_time(self, number: int) -> int:
+        """pts of one frame."""
+        rows = self.execute("SELECT pts FROM Frames WHERE number = ?", (number,))
+        if len(rows) != 1 or not isinstance(rows[0][0], int):
+            raise StoreError(self.path, f"has no time of frame {number - 1}", CHECK_IT)
+        return int(rows[0][0])
 
     def read_times(self) -> np.ndarray:
         """pts of all frames, in units of the time base."""

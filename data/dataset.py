@@ -11,18 +11,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 from data.catalog import JPG, Catalog
 from data.classes import Classes
 from data.labelled import SPLITS, LabelError, LabelledClip, raise_all
-from data.labels import read_labels
+from data.labels import classes_of, read_labels
 from data.matching import Matched, Pair, match
 from data.schema import StoreError
 from data.store import FrameStore
 from data.table import ClipTable, clip_table
 
-CLASSES = "classes.json"
 SPARE = 1  # seconds: nearer than this to the average rate's end, times are looked up
 
 
@@ -35,6 +33,7 @@ class Found:
     without_media: list[tuple[LabelledClip, str]]  # labels, and why they have no video
     without_label: list[str]  # videos that no label of any split is about
     empty: list[str]  # rests of videos that ended before them, and where they are in the labels
+    late: list[str]  # clips that were to end more than a second after their video, and end with it
 
     def summary(self) -> str:
         """One line."""
@@ -42,13 +41,14 @@ class Found:
         return (f"{len(self.table)} clips, classes: {classes or 'none'}; "
                 f"{len(self.without_media)} labels without media, "
                 f"{len(self.without_label)} videos without label"
-                + f", {len(self.empty)} empty rests" * bool(self.empty))  # fmt: skip
+                + f", {len(self.empty)} empty rests" * bool(self.empty)
+                + f", {len(self.late)} end after their videos" * bool(self.late))  # fmt: skip
 
     def leftovers(self) -> list[str]:
         """Each of them, a line."""
         labels = [f"{clip.where}: {clip.video}: {why}" for clip, why in self.without_media]
         videos = [f"{name}: no label is about this video" for name in self.without_label]
-        return labels + videos + self.empty
+        return labels + videos + self.empty + self.late
 
 
 def open_clips(
@@ -60,13 +60,16 @@ def open_clips(
 ) -> Found:
     """The clips of a split (empty: of all), with classes that all splits share.
 
-    The class dictionary is the one given, else the one beside the labels, else made of all rows.
+    The class dictionary is the one given, else the one of the labels (`classes_of`).
     """
     clips = read_labels(labels, format)
     if classes is None:
-        beside = Path(labels) / CLASSES
-        classes = Classes.load(beside) if beside.is_file() else Classes.from_clips(clips)
+        classes = classes_of(labels, clips)
+    for task in sorted({task for clip in clips for task in clip.targets}):
+        classes[task]  # of a task that it lacks there would be no targets
     catalog = Catalog(dataset)
+    if not all(entry.frames for entry in catalog):
+        catalog = Catalog(dataset, look=True)  # what could not be read may have been mended
     if not len(catalog):
         advice = f"convert some: python -m tools.convert videos/ {os.fspath(dataset)}"
         raise StoreError(
@@ -77,8 +80,8 @@ def open_clips(
     if not wanted.pairs:
         raise LabelError(_nothing(labels, split, clips, wanted, len(catalog)))
     pairs, empty = within(catalog, wanted.pairs)
-    table = clip_table(catalog, pairs, classes)
-    return Found(table, classes, wanted.without_media, matched.without_label, empty)
+    table, late = clip_table(catalog, pairs, classes), ending_late(catalog, pairs)
+    return Found(table, classes, wanted.without_media, matched.without_label, empty, late)
 
 
 def within(catalog: Catalog, pairs: Sequence[Pair]) -> tuple[list[Pair], list[str]]:
@@ -105,20 +108,46 @@ def _beyond(catalog: Catalog, pair: Pair) -> str | None:
     clip, entry = pair.clip, catalog[pair.name]
     if pair.is_passage or clip.start is None or not entry.frames:
         return None
-    if clip.unit == "frames":
-        end = Fraction(entry.frames)
-    elif entry.fps is None:
-        raise LabelError(f"{clip.where}: gives times, but {entry.name} records none; convert it "
-                         "again with python -m tools.convert")  # fmt: skip
-    else:
-        end = entry.frames / entry.fps
-        if clip.start > end - SPARE:
-            with FrameStore(os.path.join(catalog.dataset, JPG, entry.name)) as store:
-                end = store.times[-1] + 1 / entry.fps
+    end = _end(catalog, pair, clip.start)
     if clip.start < end:
         return None
     return (f"{clip.where}: begins at {float(clip.start):g} {clip.unit}, but {entry.name} ends at "
             f"{float(end):g}")  # fmt: skip
+
+
+def ending_late(catalog: Catalog, pairs: Sequence[Pair]) -> list[str]:
+    """Of clips that would end more than a second after their video: that they do.
+
+    A list of another cut or another rate looks like this. A video that is the passage itself ends
+    where its source did.
+    """
+    said = []
+    for pair in pairs:
+        clip, entry = pair.clip, catalog[pair.name]
+        if clip.stop is None or not entry.frames:
+            continue
+        stop = clip.stop - (clip.start or 0) if pair.is_passage else clip.stop
+        second = 1 if clip.unit == "seconds" else entry.fps or 0
+        end = _end(catalog, pair, stop - second - SPARE)  # looked up if the average says so
+        if stop > end + second:
+            said.append(f"{clip.where}: ends at {float(stop):g} {clip.unit}, but {entry.name} at "
+                        f"{float(end):g}")  # fmt: skip
+    return said
+
+
+def _end(catalog: Catalog, pair: Pair, time: Fraction) -> Fraction:
+    """Where a video ends, in the clip's unit; exactly, if that may be before `time`."""
+    clip, entry = pair.clip, catalog[pair.name]
+    if clip.unit == "frames":
+        return Fraction(entry.frames)
+    if entry.fps is None:
+        raise LabelError(f"{clip.where}: gives times, but {entry.name} records none; convert it "
+                         "again with python -m tools.convert")  # fmt: skip
+    end = entry.frames / entry.fps
+    if time > end - SPARE:
+        with FrameStore(os.path.join(catalog.dataset, JPG, entry.name)) as store:
+            end = store.times[-1] + 1 / entry.fps
+    return end
 
 
 def _of_split(matched: Matched, split: str) -> Matched:

@@ -11,9 +11,10 @@ LANES numbers: what one decision draws never shifts another, and a new one goes 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from statistics import NormalDist
 from typing import TypeVar
 
@@ -61,13 +62,35 @@ class Slot(IntEnum):
     ERASE_BOX = 21
 
 
+_of_thread = threading.local()
+NOTHING = np.zeros(4, np.uint64)  # a generator's buffer that is used up
+
+
 def raw(seed: int, position: int, domain: Domain, which: int, count: int) -> np.ndarray:
     """`count` uint64 of the stream of this seed, position, domain and number."""
     if not 0 <= seed < WORD:
         raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, got {seed}")
-    key = np.array([seed, position], np.uint64)
-    counter = np.array([0, 0, which, domain], np.uint64)
-    return np.random.Philox(key=key, counter=counter).random_raw(count)
+    generator = _generator()
+    generator.state = {
+        "bit_generator": "Philox",
+        "state": {
+            "counter": np.array([0, 0, which, domain], np.uint64),
+            "key": np.array([seed, position], np.uint64),
+        },
+        "buffer": NOTHING,
+        "buffer_pos": len(NOTHING),
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    return generator.random_raw(count)
+
+
+def _generator() -> np.random.Philox:
+    """One a thread, set anew each time: a new one would ask the system for a seed that it does not
+    use, which costs as much as all other decisions of a clip."""
+    if not hasattr(_of_thread, "generator"):
+        _of_thread.generator = np.random.Philox(key=0)
+    return _of_thread.generator
 
 
 def to_unit(numbers: np.ndarray) -> np.ndarray:
@@ -110,8 +133,12 @@ class Draws:
 def normal_field(seed: int, position: int, which: int, count: int, scale: float) -> np.ndarray:
     """`count` whole numbers (int16) of mean 0 and this deviation, quickly: from a table."""
     words = raw(seed, position, Domain.FIELD, which, -(-count // 4))
-    table = np.rint(scale * _normal_table()).astype(np.int16)
-    return table[words.astype("<u8", copy=False).view("<u2")[:count]]
+    return np.take(_normal_steps(scale), words.astype("<u8", copy=False).view("<u2")[:count])
+
+
+@lru_cache(4)
+def _normal_steps(scale: float) -> np.ndarray:
+    return np.rint(scale * _normal_table()).astype(np.int16)
 
 
 @cache

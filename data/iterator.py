@@ -12,6 +12,7 @@ one another, train/loader.py has workers make them.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -25,10 +26,11 @@ from data.audio import picture
 from data.augment import Augmentation, draw_plan
 from data.batching import ClipKey
 from data.cache import ByteCache
+from data.catalog import short_conversion
 from data.clip import ClipShape
-from data.crops import VIEWS, Views, erased_box, view_plan
+from data.crops import VIEWS, Crop, Views, erased_box, view_plan
 from data.display import Size
-from data.draws import Draws, Slot
+from data.draws import WORD, Draws, Slot
 from data.ledger import Fault
 from data.plan import WHOLE, Box, Plan, pixels_shown
 from data.render import black_out, pixels, render
@@ -40,6 +42,7 @@ from data.views import PLAIN, Part, View, nested
 
 OnError = Literal["stop", "skip"]
 OPEN_STORES = 16
+COMPOSITE_CROP = Crop("resized", area=(0.5, 1.0))
 TOLERANCE = 0.8  # a level serves a square if it has at least so many of its pixels
 USUAL_RATE = Fraction(25)  # of a video that does not say
 SOUND_ERASED = ((0.02, 0.33), (0.1, 10.0))  # area, ratio
@@ -66,6 +69,12 @@ class Making:
             raise ValueError(f"times is at least 1, got {self.times}")
         if self.tests not in VIEWS:
             raise ValueError(f"tests is {self.tests!r}; allowed: {', '.join(VIEWS)}")
+        if self.tests != "one" and len(self.view.parts) > 1:
+            raise ValueError(f"tests is {self.tests!r}, but a composite shows all of its parts in "
+                             "one; allowed: one")  # fmt: skip
+        if self.times > 1 and self.sampling.how == "uniform":
+            raise ValueError(f"times is {self.times}, but uniform takes one clip of all the "
+                             "passage; choose segments, centre or random")  # fmt: skip
 
     @property
     def views(self) -> int:
@@ -103,6 +112,10 @@ class Parts(NamedTuple):
     facts: Facts
 
 
+class PassageError(StoreError):
+    """A passage that holds no frame: the store is whole, its label is not."""
+
+
 class ClipError(Exception):
     """A clip that cannot be made, with what to do next."""
 
@@ -118,6 +131,8 @@ class ClipIterator:
         on_error: OnError = "stop",
         cache_bytes: int = 0,
     ) -> None:
+        if not 0 <= seed < WORD:
+            raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, got {seed}")
         if on_error not in ("stop", "skip"):
             raise ValueError(f"on_error is {on_error!r}; allowed: stop, skip")
         self.table, self.making, self.seed, self.on_error = table, making, seed, on_error
@@ -147,17 +162,25 @@ class ClipIterator:
         try:
             squares = self._squares(key)
         except StoreError as error:
+            self.close()  # what is wrong may be mended before they are opened again
             return Parts([], Facts(targets, False, fault=self._fault(key, error)))
-        silent = any(square.plan is None and not square.frames.any() for square in squares)
+        wants_sound = any(square.plan is None for square in squares)
+        silent = wants_sound and "sound_rate" not in self._store(key.clip).meta
         return Parts(squares, Facts(targets, key.counts, silent))
+
+    def close(self) -> None:
+        """Close the videos that are open; they are opened again when they are needed."""
+        while self._stores:
+            self._stores.popitem()[1].close()
 
     def _fault(self, key: ClipKey, error: StoreError) -> Fault:
         where = self.table.where[key.clip]
         if self.on_error == "stop":
-            raise ClipError(
-                f"{error}\n{where} asks for it; mend the store with\n    python -m tools.check "
-                f"{self.table.dataset} --repair\nor go on without it: --on-error skip"
-            ) from None
+            mend = f"{where} asks for it; correct that row"
+            if not isinstance(error, PassageError):
+                mend = (f"{where} asks for it; mend the store with\n    python -m tools.check "
+                        f"{self.table.dataset} --repair --videos VIDEOS")  # fmt: skip
+            raise ClipError(f"{error}\n{mend}\nor go on without it: --on-error skip") from None
         return Fault(key.clip, key.position, where, self.table.names[key.clip], str(error))
 
     # -- the squares of a view -------------------------------------------------------------------
@@ -171,6 +194,8 @@ class ClipIterator:
             self._plan(key, part, spatial, draw)
             for part, draw in zip(making.view.parts, draws, strict=True)
         ]
+        flip = self._flip(key, spatial, draws[0])
+        plans = [plan and replace(plan, flip=flip) for plan in plans]
         shown = [plan for plan in plans if plan is not None]
         store = self._store(key.clip, self._level(key, shown) if shown else None)
         indices = choose(making.sampling, key.shape.frames, self._passage(store, key.clip),
@@ -194,7 +219,7 @@ class ClipIterator:
             region = self.table.region(key.clip) or making.view.region
         size = _size_of(region, self.table.size(key.clip))
         if making.augmentation is not None:
-            augmentation = self._augmentation(making.augmentation, part, key.clip)
+            augmentation = self._augmentation(making.augmentation, part)
             plan = draw_plan(augmentation, draws, size)
         elif len(making.view.parts) > 1:
             plan = Plan()  # every square of a composite shows all of what it is about
@@ -202,18 +227,24 @@ class ClipIterator:
             plan = view_plan(making.tests, spatial, ZOOM, size)
         return plan if region == WHOLE else replace(plan, box=nested(region, plan.box))
 
-    def _augmentation(self, augmentation: Augmentation, part: Part, clip: int) -> Augmentation:
-        """What may be drawn for this part of this clip."""
-        if part.crop is not None:
-            augmentation = replace(augmentation, crop=part.crop)
+    def _augmentation(self, augmentation: Augmentation, part: Part) -> Augmentation:
+        """What may be drawn for this part. Those of a composite show most of what they are about,
+        as they show all of it in tests."""
+        crop = part.crop or (COMPOSITE_CROP if len(self.making.view.parts) > 1 else None)
+        return augmentation if crop is None else replace(augmentation, crop=crop)
+
+    def _flip(self, key: ClipKey, spatial: int, draws: Draws) -> bool:
+        """Whether left and right are exchanged: in all parts alike."""
         first = next(iter(self.table.targets.values()), None)
-        if first is not None and int(first[clip]) in self.making.keep_sides:
-            augmentation = replace(augmentation, flip=0)
-        return augmentation
+        if first is not None and int(first[key.clip]) in self.making.keep_sides:
+            return False
+        if self.making.augmentation is None:
+            return VIEWS[self.making.tests][spatial][2]
+        return draws.uniform(Slot.FLIP) < self.making.augmentation.flip
 
     def _level(self, key: ClipKey, plans: Sequence[Plan]) -> int | None:
         """The short side of the smallest level that has nearly enough pixels for every square."""
-        wanted = TOLERANCE * key.shape.size**2
+        wanted = math.sqrt(TOLERANCE) * key.shape.size
         for side, size in self.table.level_sizes(key.clip):
             if all(pixels_shown(plan, size) >= wanted for plan in plans):
                 return side
@@ -225,15 +256,27 @@ class ClipIterator:
         """A video, or its smaller level alone: each database is whole in itself, and to open one
         costs as much as to decode a few small pictures. A few stay open, since a long video's
         clips often follow one another in tests."""
-        path = os.path.join(self.table.folder(clip), level_file(level) if level else DATABASE)
+        folder = self.table.folder(clip)
+        path = os.path.join(folder, level_file(level or 0))
+        if not level or not os.path.exists(path):  # somebody needed the room
+            path = os.path.join(folder, DATABASE)
         store = self._stores.pop(path, None) or FrameStore(path)
         self._stores[path] = store
         while len(self._stores) > OPEN_STORES:
             self._stores.popitem(last=False)[1].close()
-        if len(store) != self.table.frames(clip) > 0:
-            reason = f"has {len(store)} frames, the catalogue says {self.table.frames(clip)}"
-            raise StoreError(path, reason, "delete catalog.db; it is made again")
+        self._check(store, clip)
         return store
+
+    def _check(self, store: FrameStore, clip: int) -> None:
+        """That a database is of the conversion that the catalogue knows, and no leftover."""
+        known = self.table.conversions[clip], self.table.frames(clip)
+        found = short_conversion(store), len(store)
+        full = os.path.basename(store.path) == DATABASE
+        if found != known or (full and store.size != self.table.size(clip)):
+            reason = "is not what the catalogue says: {1} frames of conversion {0!r}".format(*found)
+            reason += ", not {1} of {0!r}".format(*known)
+            raise StoreError(store.path, reason, "delete catalog.db, it is made again; a level "
+                             "that is left over is listed by python -m tools.check")  # fmt: skip
 
     def _passage(self, store: FrameStore, clip: int) -> Passage:
         """The frames a label is about, to the frame."""
@@ -241,15 +284,14 @@ class ClipIterator:
         count = len(store)
         by_time = self.making.sampling.seconds is not None
         in_seconds = unit == "seconds" and (start is not None or stop is not None)
-        times = Times(store.pts, store.time_base) if by_time or in_seconds else None
-        if in_seconds and times is not None:
-            first, last = passage_of(*times, start, stop)
+        if in_seconds:
+            first, last = passage_of(store.ticks, store.time_base, start, stop)
         else:
             first, last = int(start or 0), min(count, count if stop is None else int(stop))
         if first >= last:
-            raise StoreError(store.path, f"shows no frame from {start} to {stop} {unit}, as "
-                             f"{self.table.where[clip]} asks", "correct that row")  # fmt: skip
-        return Passage(first, last, times if by_time else None)
+            raise PassageError(store.path, f"shows no frame from {start} to {stop} {unit}",
+                               f"it has {count}")  # fmt: skip
+        return Passage(first, last, Times(store.pts, store.time_base) if by_time else None)
 
     def _frames(self, store: FrameStore, indices: np.ndarray) -> np.ndarray:
         """Decoded frames in the order of the indices, overlays painted black."""
@@ -264,7 +306,8 @@ class ClipIterator:
         square = np.zeros((side, side, 3), np.uint8)
         if "sound_rate" not in store.meta:
             return square
-        first, last = (int(store.pts[at]) * store.time_base for at in (min(indices), max(indices)))
+        ends = min(indices), max(indices)
+        first, last = (int(store.ticks[int(at)]) * store.time_base for at in ends)
         start, stop = wanted.heard(first, last + 1 / (store.fps or USUAL_RATE))
         sound = store.audio(start - wanted.reach, stop + wanted.reach)[:, 0]
         rate = int(store.meta["sound_rate"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +57,24 @@ class LabelFile:
     @cached_property
     def split(self) -> str:
         return split_of_file(self.path)
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Line and cells of every row that is not blank, the header first; cells may hold lines.
+
+        Strictly: a quote that is never closed would swallow all rows below it.
+        """
+        reader = csv.reader(io.StringIO(self.text, newline=""), strict=True)
+        line = 1
+        try:
+            for cells in reader:
+                if any(map(str.strip, cells)):
+                    yield line, cells
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise LabelError(
+                f"{self.path}:{line}: the row that begins here is no CSV ({error}); if a quote "
+                "opens in it, close it behind its cell, or delete it"
+            ) from None
 
     def beside(self, *names: str) -> Path | None:
         """The first of these files that lies in the same folder."""

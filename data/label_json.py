@@ -9,7 +9,9 @@ from typing import Any
 
 from data.label_file import LabelFile
 from data.labelled import (
+    SPLIT_WORDS,
     SPLITS,
+    Box,
     LabelError,
     LabelledClip,
     bounds,
@@ -36,11 +38,19 @@ def parse(file: LabelFile) -> Any:
         raise LabelError(f"{file.path}:{error.lineno}: is no JSON ({error.msg})") from None
     except RecursionError:
         raise LabelError(f"{file.path}: is nested too deep to be a label file") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise LabelError(f"{file.path}: is no JSON of labels ({error})") from None
 
 
 def _object(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise LabelError(f"{where}: is {value!r:.60}; expected an object in braces")
+    return value
+
+
+def _list(where: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise LabelError(f"{where}: is {value!r:.60}; expected a list in brackets")
     return value
 
 
@@ -60,9 +70,7 @@ def read_diving48(file: LabelFile) -> list[LabelledClip]:
     A class is called as Diving48_vocab.json beside calls it, else by its number.
     """
     names = _vocabulary(file)
-    entries = parse(file)
-    if not isinstance(entries, list):
-        raise LabelError(f"{file.path}: is no list; Diving-48 is [{{...}}, ...]")
+    entries = _list(file.path, parse(file))
     columns = ("start_frame", "end_frame")
 
     def clip(entry: Entry) -> Iterable[LabelledClip]:
@@ -85,8 +93,9 @@ def _vocabulary(file: LabelFile) -> Sequence[str]:
     path = file.beside("Diving48_vocab.json")
     if path is None:
         return ()
-    entries = parse(LabelFile.read(path))
-    return [class_name(str(path), "class", "_".join(map(str, words))) for words in entries]
+    entries = _list(str(path), parse(LabelFile.read(path)))
+    return [class_name(f"{path}[{at}]", "class", "_".join(map(str, _list(f"{path}[{at}]", words))))
+            for at, words in enumerate(entries)]  # fmt: skip
 
 
 # -- annotations.json ------------------------------------------------------------------------------
@@ -98,13 +107,12 @@ def read_annotations(file: LabelFile) -> list[LabelledClip]:
     A segment names its first and its last frame. What ours say beyond that has keys of its own.
     """
     whole = _object(file.path, parse(file))
-    categories = _object(f"{file.path}:categories", whole.get("categories"))
-    names = {number: name for name, number in categories.items()}
+    names = _numbered(file.path, whole)
 
     def entries() -> Iterator[tuple[str, Entry]]:
-        for split in SPLITS:
-            for at, one in enumerate(whole.get(split) or ()):
-                yield split, (f"{file.path}:{split}[{at}]", one)
+        for key, split in sorted(_splits(file.path, whole), key=lambda one: SPLITS.index(one[1])):
+            for at, one in enumerate(_list(f"{file.path}:{key}", whole[key])):
+                yield split, (f"{file.path}:{key}[{at}]", one)
 
     def clip(found: tuple[str, Entry]) -> Iterable[LabelledClip]:
         split, (where, one) = found
@@ -113,11 +121,53 @@ def read_annotations(file: LabelFile) -> list[LabelledClip]:
         start, stop, unit = _annotated_passage(where, entry)
         targets = _annotated_targets(where, entry, names)
         region = entry.get("region")
-        sides = box(where, "region", region, region) if isinstance(region, list) else None
+        sides = None if region is None else _annotated_box(where, region)
         group = _text(where, "group", entry)
         yield LabelledClip(video, start, stop, targets, split, group, unit, sides, where)
 
     return gather(entries(), clip)
+
+
+def annotated_classes(file: LabelFile) -> tuple[str, ...]:
+    """All categories in the order of their numbers, also those that no clip has."""
+    names = _numbered(file.path, _object(file.path, parse(file)))
+    for number in range(len(names)):
+        if number not in names:
+            raise LabelError(f"{file.path}:categories: no class has number {number}; those of "
+                             f"{len(names)} classes are 0 to {len(names) - 1}")  # fmt: skip
+    return tuple(names[number] for number in range(len(names)))
+
+
+def _numbered(path: str, whole: Mapping[str, Any]) -> Mapping[int, str]:
+    where = f"{path}:categories"
+    names: dict[int, str] = {}
+    for name, number in _object(where, whole.get("categories")).items():
+        if not _is_whole(number):
+            raise wrong(where, name, number, "the number of a class is a whole one")
+        other = names.setdefault(number, class_name(where, "class", name))
+        if other != name.strip():
+            raise wrong(where, name, number, f"which is the number of {other!r} already")
+    return names
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _splits(path: str, whole: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every key but categories, and the split it means."""
+    for key in whole:
+        if key.lower() in SPLIT_WORDS:
+            yield key, SPLIT_WORDS[key.lower()]
+        elif key != "categories":
+            raise LabelError(f"{path}: has the key {key!r}; allowed are categories, "
+                             f"{', '.join(SPLIT_WORDS)}")  # fmt: skip
+
+
+def _annotated_box(where: str, region: Any) -> Box:
+    if not isinstance(region, list) or not all(isinstance(side, int | float) for side in region):
+        raise wrong(where, "region", region, "expected a list of four numbers")
+    return box(where, "region", region, region)
 
 
 def _annotated_passage(
@@ -142,12 +192,12 @@ def _annotated_targets(
     where: str, entry: Mapping[str, Any], names: Mapping[Any, str]
 ) -> Mapping[str, str]:
     if "targets" in entry:
-        targets = _object(where, entry["targets"])
+        targets = _object(f"{where}:targets", entry["targets"])
         return {task_name(where, task): class_name(where, task, _text(where, task, targets))
                 for task in targets}  # fmt: skip
     number = entry.get("target")
     if number is None:
         return {}
-    if number not in names:
+    if not _is_whole(number) or number not in names:
         raise wrong(where, "target", number, f"categories has {len(names)} classes, and not this")
-    return one_class(class_name(where, "categories", names[number]))
+    return one_class(names[number])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from data.labelled import (
     gather,
     one_class,
     safe_video,
+    some,
     time,
     video_name,
     wrong,
@@ -30,12 +32,14 @@ from data.names import TOP, as_text, is_video, numbered_source_of, scene_of, wit
 from data.pictures import is_numbered
 from data.schema import DATABASE
 
+log = logging.getLogger(__name__)
 UCF_LINE = re.compile(r"(?P<path>(?P<folder>.+)/[^/,]+\.\w+)(?:\s+(?P<number>\d+))?")
 HMDB_LINE = re.compile(r"(?P<name>[^/,]+\.\w+)\s+(?P<use>[012])")
 HMDB_FILE = re.compile(r"(?P<label>.+)_test_split(?P<number>\d+)\.txt")
 HMDB_CLIP = re.compile(r"(?P<film>.+)_[a-z]_[a-z]{2}_np\d_[a-z]{2}_[a-z]{3}_\d+")
 MOMENTS_LINE = re.compile(r"[^,]+/[^,]+\.\w+,[^,]+(?:,\s*\d+)*")
 AUTOTOSIS_LINE = re.compile(r'(?:"[^"]+"|[^\s,"]+)\s+"?\[.*')
+BLANK = re.compile(r"\s")
 NUMBERS = re.compile(r"[^\s,()\[\]]+")
 NEGATIVE, POSITIVE = "negative", "positive"
 
@@ -67,16 +71,32 @@ def matching(where: str, pattern: re.Pattern[str], line: str, example: str) -> r
 
 
 def read_ucf101(file: LabelFile) -> list[LabelledClip]:
-    """Archery/v_Archery_g08_c01.avi 3: the number, if any, is the class's in classInd.txt."""
+    """Archery/v_Archery_g08_c01.avi 3: the number, if any, is the class's in classInd.txt.
+
+    Without that file, numbers and folders must at least agree: many lists look like this, and
+    not in all of them does the folder say the class.
+    """
     numbered = _numbered_classes(file.beside("classInd.txt"))
+    folder_of: dict[str, str] = {}
+    number_of: dict[str, str] = {}
 
     def clip(where: str, line: str) -> Iterable[LabelledClip]:
         match = matching(where, UCF_LINE, line, "Archery/v_Archery_g08_c01.avi 3")
+        if BLANK.search(match["folder"]):
+            raise wrong(where, "path", match["path"], "UCF-101's folders have no blanks; write a "
+                        "list with a header: label,id")  # fmt: skip
         label = class_name(where, "class", match["folder"].split("/")[-1])
         number = match["number"] or ""
         if number and numbered and (named := numbered.get(number)) != label:
             raise wrong(where, "number", number, f"classInd.txt calls it {named!r}, the video "
                         f"lies in {label!r}")  # fmt: skip
+        if number and not numbered:
+            folder, other = folder_of.setdefault(number, label), number_of.setdefault(label, number)
+            if (folder, other) != (label, number):
+                found = f"{folder!r} has this number" if folder != label else f"it has {other}"
+                raise wrong(where, "number", number, f"the video lies in {label!r}, and above "
+                            f"{found}, so this is no list of UCF-101; write one with a header: "
+                            "label,id")  # fmt: skip
         video = video_name(where, "path", match["path"])
         scene = scene_of(video.split("/")[-1])
         yield LabelledClip(video, None, None, one_class(label), file.split, scene, where=where)
@@ -88,7 +108,7 @@ def _numbered_classes(path: Path | None) -> dict[str, str]:
     """classInd.txt: a number and a name on every line."""
     if path is None:
         return {}
-    rows = (line.split(maxsplit=1) for line in path.read_text("utf-8-sig").splitlines())
+    rows = (line.split(maxsplit=1) for _, line in LabelFile.read(path).lines)
     return {row[0]: row[1].strip() for row in rows if len(row) == 2}
 
 
@@ -220,9 +240,13 @@ def read_folders(file: LabelFile) -> list[LabelledClip]:
 
 def _videos_below(root: str) -> Iterator[str]:
     """Their paths below `root`, called as the converter calls them."""
+    lost: list[str] = []
     for folder, _, files in walk(root):
         path = as_text(Path(folder).relative_to(root).as_posix())
         videos = [name for name in files if is_video(name)]
+        broken = {name for name in videos if not os.path.exists(os.path.join(folder, name))}
+        lost += [f"{path}/{name}" for name in sorted(broken)]
+        videos = [name for name in videos if name not in broken]
         if DATABASE in files or (not videos and sum(map(is_numbered, files)) > 1):
             yield path
             continue
@@ -232,3 +256,5 @@ def _videos_below(root: str) -> Iterator[str]:
             called = name if stem in taken else stem
             taken.add(called)
             yield as_text(f"{path}/{called}" if path != "." else called)
+    if lost:
+        log.warning("%s: %d links lead to no video: %s", root, len(lost), some(lost))

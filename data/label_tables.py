@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import islice
 
 from data.label_file import LabelFile
 from data.labelled import (
@@ -31,6 +30,7 @@ from data.names import scene_of
 
 log = logging.getLogger(__name__)
 Cells = Mapping[str, str]
+JOINT = "\0"  # between cells, where it can mean nothing else
 TASK = "task:"  # in front of a task's column in our own files
 
 
@@ -48,27 +48,34 @@ def read_table(
         )
     if twice := [name for name, count in Counter(file.columns).items() if count > 1]:
         raise LabelError(f"{file.path}:1: column {twice[0]} is there twice; keep one of them")
-    columns, seen = file.columns, dict[int, int]()
+    columns, seen = file.columns, dict[str, int]()
 
     def clip(row: tuple[int, Sequence[str]]) -> Iterable[LabelledClip]:
         line, cells = row
         where = f"{file.path}:{line}"
-        if len(cells) > len(columns):
-            raise LabelError(f"{where}: has {len(cells)} cells for {len(columns)} columns; put "
-                             'names with a comma in quotes: "a, b"')  # fmt: skip
-        if not may_repeat and (first := seen.setdefault(hash(tuple(cells)), line)) != line:
+        if len(cells) != len(columns):
+            advice = ('put names with a comma in quotes: "a, b"' if len(cells) > len(columns)
+                      else "write every cell, also the empty ones")  # fmt: skip
+            raise LabelError(
+                f"{where}: has {len(cells)} cells for {len(columns)} columns; {advice}"
+            )
+        if cells[-1].strip() == columns[-1] and _is_header(cells, columns):
+            raise LabelError(f"{where}: is the header once more; where files were joined, keep "
+                             "the header of the first")  # fmt: skip
+        if not may_repeat and (first := seen.setdefault(JOINT.join(cells), line)) != line:
             raise LabelError(f"{where}: is the same row as line {first}; delete one of them")
-        return (read(where, dict(zip(columns, cells, strict=False))),)
+        return (read(where, dict(zip(columns, cells, strict=True))),)
 
-    return gather(_rows(file), clip)
+    return gather(_below_header(file), clip)
 
 
-def _rows(file: LabelFile) -> Iterator[tuple[int, Sequence[str]]]:
-    """Line and cells of every row below the header that is not blank."""
-    reader = csv.reader(io.StringIO(file.text, newline=""))
-    header = next((cells for cells in reader if any(map(str.strip, cells))), None)
-    if header is not None:
-        yield from ((reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
+def _below_header(file: LabelFile) -> Iterable[tuple[int, Sequence[str]]]:
+    return islice(file.rows(), 1, None)
+
+
+def _is_header(cells: Sequence[str], columns: Sequence[str]) -> bool:
+    """Also with the mark of the byte order that a second file began with."""
+    return [cell.lstrip("\ufeff").strip() for cell in cells] == list(columns)
 
 
 # -- one passage, one class ------------------------------------------------------------------------
@@ -197,22 +204,49 @@ def _epic_names(file: LabelFile, task: str) -> Mapping[str, str]:
     column = f"{task}_class"
     if column not in file.columns:
         return {}
-    beside = file.beside(f"EPIC_100_{task}_classes.csv", f"EPIC_100_{task}_classes_v2.csv",
-                         f"EPIC_{task}_classes.csv")  # fmt: skip
+    beside = file.beside(*(name.format(task=task) for name in _epic_lists(file)))
     if beside is not None:
-        with open(beside, newline="", encoding="utf-8-sig") as opened:
-            rows = [cells for cells in csv.reader(opened) if cells and cells[0].strip().isdigit()]
-            return {cells[0].strip(): cells[1].strip() for cells in rows}
+        return _epic_list(LabelFile.read(beside))
     words: dict[str, Counter[str]] = defaultdict(Counter)
     at, number = file.columns.index(task), file.columns.index(column)
-    for _, cells in _rows(file):
+    for _, cells in _below_header(file):
         if max(at, number) < len(cells):
             words[cells[number].strip()][cells[at].strip()] += 1
     if any(len(of_one) > 1 for of_one in words.values()):
         log.warning("%s: a %s is several words here; its most frequent one names it. Put "
                     "EPIC_100_%s_classes.csv beside for the dataset's own names", file.path,
                     column, task)  # fmt: skip
-    return {number: of_one.most_common(1)[0][0] for number, of_one in words.items()}
+    names = {number: of_one.most_common(1)[0][0] for number, of_one in words.items()}
+    numbers = {name: number for number, name in names.items()}
+    if joined := [number for number, name in names.items() if numbers[name] != number]:
+        name = names[joined[0]]
+        raise LabelError(f"{file.path}: {column} {joined[0]} and {numbers[name]} would both be "
+                         f"called {name!r} after their most frequent word; put "
+                         f"{_epic_lists(file)[0].format(task=task)} beside")  # fmt: skip
+    return names
+
+
+EPIC_55_LISTS = ("EPIC_{task}_classes.csv",)
+EPIC_100_LISTS = ("EPIC_100_{task}_classes.csv", "EPIC_100_{task}_classes_v2.csv")
+
+
+def _epic_lists(file: LabelFile) -> Sequence[str]:
+    """What a file's list of classes is called; the two editions number their classes apart."""
+    if "EPIC_100" in file.path.replace("\\", "/").split("/")[-1] or "narration_id" in file.columns:
+        return EPIC_100_LISTS
+    return EPIC_55_LISTS if "uid" in file.columns else (*EPIC_100_LISTS, *EPIC_55_LISTS)
+
+
+def _epic_list(file: LabelFile) -> Mapping[str, str]:
+    names: dict[str, str] = {}
+    for line, cells in file.rows():
+        number = cells[0].strip()
+        if not number.isdigit():  # the header
+            continue
+        if len(cells) < 2:
+            raise LabelError(f"{file.path}:{line}: has a number and no name; get the list anew")
+        names[number] = cells[1].strip()
+    return names
 
 
 # -- our own ---------------------------------------------------------------------------------------
@@ -242,12 +276,12 @@ def read_own(file: LabelFile) -> list[LabelledClip]:
             targets = one_class(targets["label"])
         region = row.get("region", "").strip()
         return LabelledClip(
-            safe_video(where, "video", row["video"]),
+            safe_video(where, "video", row["video"].strip()),
             start,
             stop,
             targets,
             split_name(where, "split", row.get("split", "")),
-            row.get("group", ""),
+            row.get("group", "").strip(),
             unit,
             box(where, "region", region.split(), region) if region else None,
             where,

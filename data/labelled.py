@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -31,6 +31,7 @@ SAFE_PART = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]+")
 TASK_NAME = re.compile(r"\w[\w-]*")
 DRIVE = re.compile(r"[A-Za-z]:")
 LONGEST = 10**7  # seconds: four months
+MOST_FRAMES = 10**12
 SHOWN = 10  # errors of one file
 
 
@@ -73,6 +74,11 @@ def raise_all(errors: list[str]) -> None:
     if errors:
         more = f"\nand {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
         raise LabelError("\n".join(errors[:SHOWN]) + more)
+
+
+def some(names: Sequence[str]) -> str:
+    """Ten of them."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 # -- what a column may hold ------------------------------------------------------------------------
@@ -214,7 +220,7 @@ def frame_number(where: str, column: str, value: object) -> int:
         number = int(value) if isinstance(value, str | int) else -1
     except ValueError:
         number = -1
-    if number < 0 or isinstance(value, bool):
+    if not 0 <= number < MOST_FRAMES or isinstance(value, bool):
         raise wrong(where, column, value, "a frame is a whole number from 0")
     return number
 

@@ -4,6 +4,8 @@
     clips = read_labels("ucfTrainTestlist/*list01.txt")     # several files, one list
     clips = read_labels("videos/", "folders")               # named
 
+    classes = classes_of("kinetics_train.csv", clips)       # the dictionary that goes with them
+
 FORMATS is the list of all dialects.
 """
 
@@ -12,13 +14,16 @@ from __future__ import annotations
 import csv
 import glob
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from data.catalog import JPG
+from data.classes import CLASSES, Classes, main_task
 from data.label_file import LabelFile
-from data.label_json import read_annotations, read_diving48
+from data.label_json import annotated_classes, read_annotations, read_diving48
 from data.label_lists import (
     AUTOTOSIS_LINE,
     HMDB_FILE,
@@ -40,10 +45,14 @@ from data.label_tables import (
     read_list,
     read_own,
 )
-from data.labelled import SPLITS, LabelError, LabelledClip, raise_all
+from data.labelled import SPLIT_WORDS, SPLITS, LabelError, LabelledClip, raise_all, some
 
-__all__ = ["FORMATS", "Dialect", "LabelError", "LabelledClip", "read_labels"]
+__all__ = ["FORMATS", "Dialect", "LabelError", "LabelledClip", "classes_of", "label_paths",
+           "read_labels"]  # fmt: skip
 ANNOTATIONS = "annotations.json"
+UNUSED = "unused.csv"  # what tools.split could give no side
+# What may lie beside train.csv and is no list of clips: what our tools left out, classes.
+NO_LIST = re.compile(rf"{re.escape(UNUSED)}|failed[^/]*\.csv|epic_[^/]*_classes[^/]*\.csv")
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ def read_labels(path: str | os.PathLike[str], format: str | None = None) -> list
     if format is not None and format not in FORMATS:
         raise LabelError(f"there is no label format {format!r}; there are:\n{_known()}")
     clips: list[LabelledClip] = []
-    paths = _paths(os.fspath(path))
+    paths = label_paths(path)
     for one in paths:
         clips += _read(one, format)
     if not clips:
@@ -125,7 +134,28 @@ def read_labels(path: str | os.PathLike[str], format: str | None = None) -> list
     return clips
 
 
+def classes_of(path: str | os.PathLike[str], clips: Sequence[LabelledClip]) -> Classes:
+    """The dictionary that all splits of these labels share.
+
+    It is the classes.json in their folder, else what annotations.json says itself, else made of
+    the rows.
+    """
+    paths = label_paths(path)
+    folder = Path(path) if os.path.isdir(path) else Path(paths[0]).parent
+    if (folder / CLASSES).is_file():
+        return Classes.load(folder / CLASSES)
+    known = Classes({})
+    if len(paths) == 1 and os.path.isfile(paths[0]):
+        file = LabelFile.read(paths[0])
+        if FORMATS["annotations"].is_it(file):
+            known = Classes({main_task(clips): annotated_classes(file)}, file.path)
+    return known.extended(clips)
+
+
 def _read(path: str, format: str | None) -> list[LabelledClip]:
+    if format not in (None, "folders") and os.path.isdir(path):
+        raise LabelError(f"{path}: is a folder, and {format} is a file; name it, or several by a "
+                         f"pattern: '{path}/*'")  # fmt: skip
     file = LabelFile(path, "") if os.path.isdir(path) else LabelFile.read(path)
     try:
         name = format or next((name for name, one in FORMATS.items() if one.is_it(file)), None)
@@ -144,13 +174,15 @@ def _known() -> str:
     return "\n".join(f"    {name:{width}}  {one.looks}" for name, one in FORMATS.items())
 
 
-def _paths(path: str) -> list[str]:
+def label_paths(labels: str | os.PathLike[str]) -> list[str]:
     """The files to read, or the folder of folders of classes."""
+    path = os.fspath(labels)
     if not os.path.isdir(path):
         named = sorted(glob.glob(path)) if glob.has_magic(path) and not os.path.exists(path) else []
-        return named or [path]
+        listed = [one for one in named if os.path.basename(one) != UNUSED]
+        return listed or named or [path]
     names = sorted(os.listdir(path))
-    written = [f"{split}.csv" for split in SPLITS if f"{split}.csv" in names]
+    written = _split_files(path, names)
     if not written and ANNOTATIONS in names:
         written = [ANNOTATIONS]
     lists = {name: match["number"] for name in names if (match := HMDB_FILE.fullmatch(name))}
@@ -161,6 +193,20 @@ def _paths(path: str) -> list[str]:
         return [os.path.join(path, name) for name in files]
     below = os.path.join(path, JPG)  # of a dataset, the folder that has the classes
     return [below if os.path.isdir(below) else path]
+
+
+def _split_files(folder: str, names: Sequence[str]) -> list[str]:
+    """train.csv, val.csv or validate.csv, test.csv: whatever is called after a split.
+
+    If there are some, nothing else may be a list: whoever reads a folder means all of it.
+    """
+    stems = {name: name[:-4].lower() for name in names if name.lower().endswith(".csv")}
+    written = [name for name, stem in stems.items() if stem in SPLIT_WORDS]
+    others = [name for name in stems if name not in written and not NO_LIST.fullmatch(name.lower())]
+    if written and others:
+        raise LabelError(f"{folder}: holds {some(others)} beside {', '.join(written)}; move it "
+                         "elsewhere, or name the files by a pattern")  # fmt: skip
+    return sorted(written, key=lambda name: SPLITS.index(SPLIT_WORDS[stems[name]]))
 
 
 def _refuse_repeats(clips: Iterable[LabelledClip]) -> None:

@@ -119,9 +119,9 @@ def place(plan: Plan, picture: Size, side: int) -> Placement:
 
 
 def pixels_shown(plan: Plan, picture: Size) -> float:
-    """How many of a picture's pixels the square is made of."""
+    """How many of a picture's pixels a side of the square is made of, the shorter way."""
     left, top, right, bottom = plan.box
-    return (right - left) * picture[0] * (bottom - top) * picture[1]
+    return min((right - left) * picture[0], (bottom - top) * picture[1])
 
 
 def _straight(low: float, high: float, length: int, side: int) -> tuple[int, int, int]:

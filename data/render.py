@@ -6,7 +6,6 @@ Its twin for a batch on a device is train/device_augment.py; data/plan.py says w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -23,10 +22,14 @@ from data.plan import (
     kernel,
     place,
 )
+from data.threads import survive_forks
 
-GROUP = 32  # frames that are bent as one picture: 96 colours, of OpenCV's 128
+BACKWARDS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # the matrix leads from the square
 REGISTER = 64  # pixels: what the widest processors take at once
 AT_ONCE = 1 << 18  # bytes that are recoloured at once: they stay in a core's own cache
+
+
+survive_forks()
 
 
 def render(frames: np.ndarray, plan: Plan, out: np.ndarray) -> None:
@@ -91,33 +94,22 @@ def _stretch(frames: np.ndarray, placement: Placement, out: np.ndarray) -> None:
 
 
 def _look_up(frames: np.ndarray, placement: Placement, out: np.ndarray) -> None:
-    """One table of places serves all frames; what lies beyond the picture is black.
+    """Every pixel from where the matrix says; what lies beyond the picture is black.
 
-    The frames of a group go through it as one picture of many colours: each place is then found
-    once and all frames' pixels there lie side by side, half the cost of frame after frame.
+    OpenCV finds its way quicker through pixels of four bytes than of three: half the cost, though
+    each frame is copied there and back.
     """
-    assert placement.matrix is not None
-    side = out.shape[2]
-    maps = _places(placement.matrix, side)
-    for start in range(0, len(frames), GROUP):
-        group = np.stack([_region(frame, placement) for frame in frames[start : start + GROUP]])
-        count, height, width, _ = group.shape
-        pixels_first = cv2.transpose(group.reshape(count, height * width, 3))
-        bent = cv2.remap(pixels_first.reshape(height, width, 3 * count), *maps, cv2.INTER_LINEAR,
-                         borderMode=cv2.BORDER_CONSTANT)  # fmt: skip
-        frames_first = cv2.transpose(bent.reshape(side * side, count, 3))
-        out[start : start + GROUP] = frames_first.reshape(count, side, side, 3)
-
-
-def _places(matrix: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """For every pixel of the square where it comes from, to a thirty-second of a pixel."""
-    steps = np.arange(side, dtype=np.float32)
-    rows = matrix.astype(np.float32)
-    x, y, depth = (row[0] * steps + (row[1] * steps + row[2])[:, None] for row in rows)
-    if rows[2, 0] or rows[2, 1]:
-        x, y = x / depth, y / depth
-    whole, fraction = cv2.convertMaps(x, y, cv2.CV_16SC2)
-    return whole, fraction
+    matrix, side = placement.matrix, out.shape[2]
+    assert matrix is not None
+    size, straight = (side, side), not (matrix[2, 0] or matrix[2, 1])
+    bent = np.empty((side, side, 4), np.uint8)
+    for frame, square in zip(frames, out, strict=True):
+        part = cv2.cvtColor(_region(frame, placement), cv2.COLOR_RGB2RGBA)
+        if straight:
+            cv2.warpAffine(part, matrix[:2], size, dst=bent, flags=BACKWARDS)
+        else:
+            cv2.warpPerspective(part, matrix, size, dst=bent, flags=BACKWARDS)
+        cv2.cvtColor(bent, cv2.COLOR_RGBA2RGB, dst=square)
 
 
 def _rows(out: np.ndarray) -> Iterator[np.ndarray]:
@@ -147,20 +139,13 @@ def _shift_hue(row: np.ndarray, shift: HueShift) -> None:
     if turn:
         hue = cv2.extractChannel(hsv, 0)
         cv2.insertChannel(cv2.LUT(hue, hue_table(turn), dst=hue), hsv, 0)
-    move = cv2.add if change > 0 else cv2.subtract
-    move(hsv, _coloured(row.shape, (0, abs(change), 0)), dst=hsv)
+    cv2.add(hsv, np.array([0, change, 0, 0], np.float64), dst=hsv)
     count = row.shape[1]
     if left_over := count % REGISTER:
         hsv = cv2.copyMakeBorder(hsv, 0, 0, 0, REGISTER - left_over, cv2.BORDER_REPLICATE)
         np.copyto(row, cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[:, :count])
     else:
         cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=row)
-
-
-@lru_cache(8)
-def _coloured(shape: tuple[int, ...], colour: tuple[int, ...]) -> np.ndarray:
-    """A picture of one colour: two pictures are added quicker than a picture and a colour."""
-    return np.broadcast_to(np.array(colour, np.uint8), shape).copy()
 
 
 def _add_noise(out: np.ndarray, noise: Noise) -> None:

@@ -11,6 +11,7 @@ what is too short shows frames again, in a named way, and nothing is ever mixed 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -28,6 +29,7 @@ Short = Literal["loop", "hold", "mirror"]
 View = tuple[int, int]
 
 SPREAD = ("uniform", "segments")  # they take their frames from all of the passage
+NO_TIMES = np.zeros(0, np.int64)
 WIDTH = 2  # deviations from the middle of the normal distribution to where it is cut
 CUT = NormalDist().cdf(-WIDTH), NormalDist().cdf(WIDTH)
 
@@ -120,7 +122,7 @@ class Passage:
 
 
 def passage_of(
-    pts: np.ndarray,
+    pts: Sequence[int] | np.ndarray,
     time_base: Fraction,
     start: Fraction | None,
     stop: Fraction | None,
@@ -131,16 +133,13 @@ def passage_of(
     `first_time` is what the clock of start and stop says at pts 0. Both numbers are the same where
     no frame lies between; the caller knows the video's name and says so.
     """
-    _check_times(pts, time_base)
+    _check_times(pts if isinstance(pts, np.ndarray) else NO_TIMES, time_base)
     if start is not None and stop is not None and start >= stop:
         raise ValueError(f"from {start} to {stop} s is no passage; start is less than stop")
 
     def frames_before(time: Fraction) -> int:
-        # Whole numbers of any size: NumPy is only asked about those that lie within.
-        bound = math.ceil((as_time(time) - first_time) / time_base)
-        if not len(pts) or bound <= int(pts[0]):
-            return 0
-        return len(pts) if bound > int(pts[-1]) else int(np.searchsorted(pts, bound))
+        # Python's whole numbers, of any size; a few of the times are looked at.
+        return bisect_left(pts, math.ceil((as_time(time) - first_time) / time_base))
 
     first = 0 if start is None else frames_before(start)
     return first, len(pts) if stop is None else frames_before(stop)

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from data.labelled import SPLITS, LabelledClip
+from data.labelled import SPLITS, LabelError, LabelledClip
 from data.names import uncut
 
 TRAIN, VAL, TEST = SPLITS[0], 1, 2
@@ -52,50 +52,116 @@ def group_of(clip: LabelledClip, by: str) -> str:
     return (clip.group if by == "group" else "") or uncut(clip.video)
 
 
+Key = tuple[str, str]  # "group" or "video", and which
+
+
+def keys_of(clip: LabelledClip, by: str) -> tuple[Key, ...]:
+    """All that a clip stays together with."""
+    video = ("video", uncut(clip.video))
+    return (("group", clip.group), video) if by == "group" and clip.group else (video,)
+
+
+def united(clips: Sequence[LabelledClip], by: str) -> list[Key]:
+    """The group of every clip, called after its first key; those that share a video are one."""
+    above: dict[Key, Key] = {}
+
+    def first(key: Key) -> Key:
+        while (higher := above.setdefault(key, key)) != key:
+            above[key] = above[higher]
+            key = higher
+        return key
+
+    own = [keys_of(clip, by) for clip in clips]
+    for key, *others in own:
+        for other in others:
+            one, two = first(key), first(other)
+            above[two] = one
+    return [first(keys[0]) for keys in own]
+
+
 def assign(
     clips: Sequence[LabelledClip],
     ratio: Ratio,
     by: str = "video",
     seed: int = 42,
-    known: Mapping[str, str] | None = None,
+    known: Mapping[Key, str] | None = None,
 ) -> list[str]:
     """The side of every clip: train, val, test, or empty for one that is held back.
 
-    Groups are dealt in the order of their first clips, and each for good: what stands further
-    down never changes what stands above, so rows that are appended move no clip.
+    Groups are dealt in the order of their first rows, and each for good: what stands further
+    down never changes what stands above, so rows that are appended move no clip, unless a row
+    says that two groups share a video: those are one from the first (`united`).
 
-    - A group whose first clip has a class that no training clip above has goes to train. So the
+    - A group whose first row has a class that no training clip above has goes to train. So the
       first group of every class is trained on, and val and test know no class that training
       never sees.
-    - Any other group goes where the class of its first clip lacks one. After n groups of a class,
-      val is due n times its ratio, rounded down or up: the next whole one falls due at a random
-      place (a hash of the seed, the class and how many there were). So is test, and train has the
-      rest. So every class stays within a group or two of the ratio, and all of them together are
-      right on average even where each has a few groups only.
+    - Any other group goes where its stratum lacks one: the classes of its first row, of which one
+      row may give several (autotosis: those of all intervals). After n groups of a stratum, val
+      is due n times its ratio, rounded down or up: the next whole one falls due at a random place
+      (a hash of the seed, the stratum and how many there were). So is test; train has the rest.
     - A group of val or test may turn out further down to have a class that no training clip has.
       It is dealt by then, so such clips are held back. They join their group once another one
       brings that class to train.
 
-    `known` has sides from before: those groups keep them and count as if they stood above all
-    others. With it, rows may also be inserted, sorted or deleted.
+    What this promises: where clips have one task and every group has one stratum in all its
+    rows, each stratum's number of groups on each side is within two of the ratio; and many strata
+    of a few groups each are right on average. What it cannot promise: groups are counted, not
+    their clips, so a side's share of the clips may differ; classes that come up only in later
+    rows of a group are counted, but nobody chose its side for their sake; and of several tasks
+    only label or action is dealt evenly.
+
+    `known` has sides from before, by what `keys_of` says: those groups keep them and count as if
+    they stood above all others. With it, rows may also be inserted, sorted or deleted; a row
+    that unites groups of two sides is refused.
     """
     if not 0 <= seed < WORD:
         raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, got {seed}")
-    groups = [group_of(clip, by) for clip in clips]
+    groups = united(clips, by)
+    rows = _targets_of_rows(clips)
     dealer = _Dealer(ratio.parts, seed)
-    sides = dict(known or {})
-    settled = [group in sides for group in groups]
+    sides = settled(clips, groups, by, known or {})
+    is_known = [group in sides for group in groups]
     for first_those_known in (True, False):
-        for clip, group, is_settled in zip(clips, groups, settled, strict=True):
+        for clip, group, row, is_settled in zip(clips, groups, rows, is_known, strict=True):
             if is_settled is not first_those_known:
                 continue
             if group not in sides:
-                sides[group] = dealer.deal(clip.targets)
-            dealer.note(group, sides[group], clip.targets)
+                sides[group] = dealer.deal(row)
+            dealer.note(group, sides[group], clip.targets, row)
     return [
         side if side == TRAIN or clip.targets.items() <= dealer.trained else ""
         for clip, side in ((clip, sides[group]) for clip, group in zip(clips, groups, strict=True))
     ]
+
+
+def settled(
+    clips: Sequence[LabelledClip], groups: Sequence[Key], by: str, known: Mapping[Key, str]
+) -> dict[Key, str]:
+    """The side of every group that has one from before."""
+    found: dict[Key, tuple[str, Key, str]] = {}
+    for clip, group in zip(reversed(clips), reversed(groups), strict=True):  # blame what is new
+        for key in keys_of(clip, by):
+            if key not in known:
+                continue
+            side, other, where = found.setdefault(group, (known[key], key, clip.where))
+            if side != known[key]:
+                raise LabelError(
+                    f"{where} and {clip.where}: {' '.join(other)} is in {side} and "
+                    f"{' '.join(key)} in {known[key]}, but a video that they share makes them one "
+                    "group; correct a row, or deal everything anew"
+                )
+    return {group: side for group, (side, _, _) in found.items()}
+
+
+Row = Sequence[Mapping[str, str]]  # the targets of all clips of one row
+
+
+def _targets_of_rows(clips: Sequence[LabelledClip]) -> list[Row]:
+    """For every clip, what its row of the label file says; a clip of no file is its own row."""
+    rows: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for clip in clips:
+        rows[clip.where].append(clip.targets)
+    return [rows[clip.where] if clip.where else [clip.targets] for clip in clips]
 
 
 @dataclass
@@ -106,13 +172,13 @@ class _Dealer:
     seed: int
     trained: set[Class] = field(default_factory=set)
     counts: dict[Hashable, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * 3))
-    counted: set[tuple[str, Hashable]] = field(default_factory=set)
+    counted: set[tuple[Key, Hashable]] = field(default_factory=set)
 
-    def deal(self, group_targets: Mapping[str, str]) -> str:
-        """Where a group goes whose first clip has these targets."""
-        if not group_targets.items() <= self.trained:
+    def deal(self, first_row: Row) -> str:
+        """Where a group goes whose first row has these targets."""
+        if not all(targets.items() <= self.trained for targets in first_row):
             return TRAIN
-        stratum = _stratum(group_targets)
+        stratum = _stratum(first_row)
         counts = self.counts[stratum]
         groups = sum(counts) + 1
         lacks = {side: self._due(stratum, side, groups) - counts[side] for side in (VAL, TEST)}
@@ -134,16 +200,24 @@ class _Dealer:
         key = self.seed.to_bytes(8, "little")
         return int.from_bytes(hashlib.blake2b(name, digest_size=8, key=key).digest(), "little")
 
-    def note(self, group: str, side: str, targets: Mapping[str, str]) -> None:
+    def note(self, group: Key, side: str, targets: Mapping[str, str], row: Row) -> None:
         """One more clip of a group that lies on this side."""
         if side == TRAIN:
             self.trained.update(targets.items())
-        stratum = _stratum(targets)
+        stratum = _stratum(row)
         if (group, stratum) not in self.counted:
             self.counted.add((group, stratum))
             self.counts[stratum][SPLITS.index(side)] += 1
 
 
-def _stratum(targets: Mapping[str, str]) -> Hashable:
-    """The class that a clip is counted under: its label, else its action, else all it has."""
+def _stratum(row: Row) -> Hashable:
+    """What a row is counted under: its class, or all of them if its clips have several."""
+    if len(row) == 1:
+        return _class_of(row[0])
+    classes = {_class_of(targets) for targets in row}
+    return classes.pop() if len(classes) == 1 else tuple(sorted(classes, key=ascii))
+
+
+def _class_of(targets: Mapping[str, str]) -> Hashable:
+    """The label, else the action, else all there is."""
     return targets.get("label") or targets.get("action") or tuple(sorted(targets.items()))

@@ -13,9 +13,10 @@ forked or spawned processes; open files are few whatever the number of stores (c
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from operator import index as as_int
+from typing import overload
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from data.seconds import Time, as_time
 
 SOUND_FULL_SCALE = 32768
 DECODED_AT_ONCE = 64
+FEW = 512  # frames whose times are read as quickly all at once
 
 
 class FrameStore:
@@ -96,6 +98,13 @@ class FrameStore:
         """int64 times of all frames in units of `time_base`; the first is 0."""
         _ = self.time_base
         return self._main.read_times()
+
+    @property
+    def ticks(self) -> Sequence[int] | np.ndarray:
+        """The same, but of a long video looked up one by one: to find a moment of an hour takes 17
+        rows of 100,000."""
+        _ = self.time_base
+        return self.pts if "pts" in self.__dict__ or len(self) <= FEW else Ticks(self._main)
 
     @property
     def times(self) -> tuple[Fraction, ...]:
@@ -242,6 +251,27 @@ class FrameStore:
         return tuple(sorted(levels, key=lambda level: level.facts.size, reverse=True))
 
 
+class Ticks(Sequence[int]):
+    """The times of a video's frames, each read when it is asked for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __len__(self) -> int:
+        return self._database.facts.frames
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"frame {index} of {len(self)}")
+        return self._database.read_time(index % len(self) + 1)
+
+
 def _decode(
     level: Database, places: Mapping[int, int], out: np.ndarray, cache: ByteCache | None
 ) -> None:
@@ -262,10 +292,10 @@ def _read(level: Database, numbers: list[int], cache: ByteCache | None) -> dict[
     """Bytes by frame number, by way of the cache if there is one."""
     if cache is None:
         return level.read(numbers)
-    found = {number: data for number in numbers if (data := cache.get((level.path, number)))}
+    found = {number: data for number in numbers if (data := cache.get((level.key, number)))}
     fresh = level.read([number for number in numbers if number not in found])
     for number, data in fresh.items():
-        cache.put((level.path, number), data)
+        cache.put((level.key, number), data)
     return found | fresh
 
 

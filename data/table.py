@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.catalog import JPG, Catalog
+from data.catalog import JPG, Catalog, short_conversion
 from data.classes import Classes
 from data.display import Size, fit_short_side
 from data.labelled import LabelError, LabelledClip
@@ -41,6 +41,7 @@ class ClipTable:
     root: str  # the folder that all videos' folders are below: a dataset's jpg/
     names: list[str]  # of these folders
     where: list[str]  # the rows of the label file
+    conversions: list[str]  # which made each video's databases, as the catalogue says
     sizes: np.ndarray  # int32: frames, width, height
     levels: list[tuple[int, ...]]  # short sides of smaller levels; few different ones
     level_of: np.ndarray  # which of these each video has
@@ -91,6 +92,7 @@ def clip_table(catalog: Catalog, pairs: Sequence[Pair], classes: Classes) -> Cli
         root=os.path.join(catalog.dataset, JPG),
         names=[entry.name for entry in entries],
         where=[pair.clip.where for pair in pairs],
+        conversions=[entry.conversion for entry in entries],
         sizes=np.array([entry[1:4] for entry in entries], np.int32).reshape(-1, 3),
         levels=levels,
         level_of=np.array([number[entry.short_sides] for entry in entries], np.int32),
@@ -104,9 +106,10 @@ def clip_table(catalog: Catalog, pairs: Sequence[Pair], classes: Classes) -> Cli
 
 def whole_videos(root: str | os.PathLike[str], names: Sequence[str]) -> ClipTable:
     """A table of videos as they are, without labels."""
-    sizes, levels = [], []
+    sizes, levels, conversions = [], [], []
     for name in names:
         with FrameStore(os.path.join(root, name)) as store:
+            conversions.append(short_conversion(store))
             sizes.append((len(store), *store.size))
             levels.append(tuple(min(size) for size in store.levels[1:]))
     kinds = sorted(set(levels))
@@ -114,6 +117,7 @@ def whole_videos(root: str | os.PathLike[str], names: Sequence[str]) -> ClipTabl
         root=os.fspath(root),
         names=list(names),
         where=list(names),
+        conversions=conversions,
         sizes=np.array(sizes, np.int32).reshape(-1, 3),
         levels=kinds,
         level_of=np.array([kinds.index(one) for one in levels], np.int32),

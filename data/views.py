@@ -35,7 +35,9 @@ class Part:
     def __post_init__(self) -> None:
         if self.shows not in SHOWS:
             raise ValueError(f"a part shows {self.shows!r}; allowed: {', '.join(SHOWS)}")
-        if self.norm is not None and min(self.norm[1]) <= 0:
+        if self.norm is not None and [len(numbers) for numbers in self.norm] != [3, 3]:
+            raise ValueError(f"a norm is a mean and a deviation of three colours, got {self.norm}")
+        if self.norm is not None and not all(value > 0 for value in self.norm[1]):
             raise ValueError(f"deviations are more than 0, got {self.norm[1]}")
 
 

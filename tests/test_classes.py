@@ -78,6 +78,8 @@ FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "UCF-101's": ("2 Archery\n1 YoYo\n", ("YoYo", "Archery")),
     "Moments in Time's": ("clapping,1\nair guitar,0\n", ("air guitar", "clapping")),
     "a comma that is no number": ("a, b\nc, d\n", ("a, b", "c, d")),
+    "numbers with gaps are names": ("100 metres\n200 metres\n", ("100 metres", "200 metres")),
+    "numbers from elsewhere are names": ("5 rings\n6 pack\n", ("5 rings", "6 pack")),
     "names with numbers": ("1\n2 steps\n", ("1", "2 steps")),
     "windows": ("\ufeffa\r\nb\r\n", ("a", "b")),
 }

@@ -67,6 +67,32 @@ def test_a_dictionary_beside_the_labels_goes_before_the_rows(root: Path, tmp_pat
     assert found.table.targets["label"].tolist() == [1, 2]
 
 
+def test_lists_of_one_folder_share_its_dictionary(root: Path, tmp_path: Path):
+    (tmp_path / "train.csv").write_text("label,id\nrun,a\njump,b\n")
+    (tmp_path / "val.csv").write_text("label,id\nsit,c\n")
+    Classes({"label": ("walk", "sit", "run", "jump")}).save(tmp_path / "classes.json")
+    for name, numbers in (("train.csv", [2, 3]), ("val.csv", [1]), ("v*.csv", [1])):
+        table = open_clips(root, tmp_path / name).table
+        assert table.targets["label"].tolist() == numbers
+
+
+def test_annotations_number_their_classes_themselves(root: Path, tmp_path: Path):
+    path = tmp_path / "annotations.json"
+    path.write_text('{"categories": {"run": 2, "walk": 0, "jump": 1}, "train": [{"video": "a", '
+                    '"target": 2}], "val": [{"video": "b", "target": 1}]}')  # fmt: skip
+    for split, numbers in (("train", [2]), ("val", [1])):
+        found = open_clips(root, path, split)
+        assert found.classes["label"] == ("walk", "jump", "run")
+        assert found.table.targets["label"].tolist() == numbers
+
+
+def test_a_task_that_the_dictionary_lacks(root: Path, tmp_path: Path):
+    (tmp_path / "l.csv").write_text("uid,verb,noun\na.mp4,run,track\n")
+    given = Classes({"verb": ("run",), "noun": ("track",)})
+    with pytest.raises(LabelError, match="dictionary: has no task 'action', only verb, noun"):
+        open_clips(root, tmp_path / "l.csv", classes=given)
+
+
 def test_a_class_that_the_dictionary_lacks(root: Path, tmp_path: Path):
     given = Classes({"label": ("run", "sit")})
     with pytest.raises(LabelError, match="label has no class 'jump'"):
@@ -144,6 +170,43 @@ def test_a_label_beyond_its_videos_end(root: Path, tmp_path: Path, case: str):
         open_clips(root, path)
 
 
+LATE = {
+    # rows, the ends of those that end too late
+    "in time": ("run,a,0,4/3,\nrun,a,1,2.3,\n", []),
+    "a second and more": ("run,a,0,2.4,\njump,b,0,1,\nrun,a,1,9,\n", ["2.4", "9"]),
+    "from the beginning": ("run,a,,,\n", []),
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_labels_that_end_after_their_video_are_counted_and_listed(root, tmp_path, case: str):
+    rows, ends = LATE[case]
+    found = open_clips(root, csv(tmp_path, rows))
+    assert len(found.table) == rows.count("\n"), "they are kept"
+    assert (f", {len(ends)} end after their videos" in found.summary()) is bool(ends)
+    said = [line.split(": ", 1)[1] for line in found.leftovers() if "list.csv" in line]
+    assert said == [f"ends at {end} seconds, but run/a at 1.33333" for end in ends]
+
+
+@pytest.mark.parametrize(("stop", "late"), [(70, False), (71, True)])
+def test_frames_that_end_after_their_video(root: Path, tmp_path: Path, stop: int, late: bool):
+    path = tmp_path / "l.csv"
+    path.write_text("video,start,stop,unit,split,group,region,task:label\n"
+                    f"run/a,0,{stop},frames,,,,run\n")  # fmt: skip
+    said = open_clips(root, path).late
+    assert said == [f"{path}:2: ends at {stop} frames, but run/a at 40"] * late
+
+
+def test_a_passage_that_was_cut_out_may_be_shorter(tmp_path: Path):
+    """Because its source ended: the times of its label are those of the source."""
+    videos = [Video("run/a_000010_000011", Content(30)), Video("run/b_000010_000020", Content(30))]
+    root = write_dataset(tmp_path, videos)
+    found = open_clips(root, csv(tmp_path, "run,a,10,11,\nrun,b,10,20,\n"))
+    assert [line.split(": ", 1)[1] for line in found.late] == [
+        "ends at 10 seconds, but run/b_000010_000020 at 1"
+    ]
+
+
 def test_frames_beyond_the_end(root: Path):
     clip = labelled("run/a", start=Fraction(40), stop=Fraction(44), unit="frames")
     with pytest.raises(LabelError, match="begins at 40 frames, but run/a ends at 40"):
@@ -174,10 +237,11 @@ def test_many_such_labels_are_listed_at_once(root: Path, tmp_path: Path):
 
 
 def test_the_length_of_a_varying_rate_is_looked_up(tmp_path: Path):
-    """Twenty frames at once and one a minute later: the average says nothing of the end."""
-    pts = [*range(20), 1800]
-    root = write_dataset(tmp_path, [Video("run/a", Content(21, pts=pts, facts={"rate": "30"}))])
-    assert len(open_clips(root, csv(tmp_path, "run,a,50,61,\n")).table) == 1
+    """Sixty frames at once and one a minute later: the average says nothing of the end."""
+    pts = [*range(60), 1800]
+    root = write_dataset(tmp_path, [Video("run/a", Content(61, pts=pts, facts={"rate": "30"}))])
+    found = open_clips(root, csv(tmp_path, "run,a,50,61,\n"))
+    assert (len(found.table), found.late) == (1, [])
 
 
 def test_times_of_a_video_that_records_none(tmp_path: Path):
@@ -185,6 +249,16 @@ def test_times_of_a_video_that_records_none(tmp_path: Path):
     with pytest.raises(LabelError, match=r"list.csv:2: gives times, but run/a records none"):
         open_clips(tmp_path, csv(tmp_path, "run,a,1,2,\n"))
     assert len(open_clips(tmp_path, csv(tmp_path, "run,a,,,\n")).table) == 1
+
+
+def test_a_video_that_was_mended_is_looked_at_again(tmp_path: Path):
+    root = write_dataset(tmp_path / "data", [Video("run/a", Content(9))])
+    file = root / JPG / "run" / "a" / "frames.db"
+    whole = file.read_bytes()
+    file.write_bytes(b"nothing")
+    assert Catalog(root)["run/a"].frames == 0
+    file.write_bytes(whole)
+    assert open_clips(root, csv(tmp_path, "run,a,,,\n")).table.sizes.tolist() == [[9, 48, 32]]
 
 
 def test_videos_without_labels(root: Path):

@@ -110,7 +110,7 @@ TOLERANCES = {
     "MotionBlur": Tolerance(0.4, 4, 14),
     "MotionBlur, upright or level": Tolerance(0, 0, 0),
     # a 32nd of a pixel here or there, next to black
-    "Rotate": Tolerance(0.02, 1, 8),
+    "Rotate": Tolerance(0.06, 1, 8),
     # bent to whole pixels there, and then enlarged once more
     "PerspectiveTransform": Tolerance(0.8, 8, 25),
     # the halves of the levels that were cut add up, and hue makes more of them where all is grey

@@ -16,7 +16,7 @@ from data.label_file import LabelFile
 from data.label_json import read_annotations
 from data.label_tables import read_own
 from data.label_writing import annotations_json, exact_text, own_csv
-from data.labels import LabelError, LabelledClip, read_labels
+from data.labels import LabelError, LabelledClip, classes_of, read_labels
 from tools.sources import find_sources
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
@@ -97,8 +97,36 @@ def test_a_folder_of_lists_is_read_in_the_order_of_its_splits(tmp_path: Path):
     for name, rows in (("test", "youtube_id,time_start,time_end\nz,0,9\n"),
                        ("train", HEADER + "a,x,0,9,\n"), ("val", HEADER)):  # fmt: skip
         (tmp_path / f"{name}.csv").write_text(rows)
-    (tmp_path / "notes.csv").write_text("anything\n")
     assert found_in(tmp_path) == [("x", "a", "train", ""), ("z", None, "test", "")]
+
+
+def test_kinetics_own_lists_and_what_our_tools_leave_beside(tmp_path: Path):
+    for name, row in (("test", "c,z"), ("Train", "a,x"), ("validate", "b,y"), ("unused", "a,u")):
+        (tmp_path / f"{name}.csv").write_text(f"label,id\n{row}\n")
+    for name in ("failed.csv", "EPIC_100_verb_classes.csv", "notes.txt"):
+        (tmp_path / name).write_text("anything\n")
+    wanted = [("x", "a", "train", ""), ("y", "b", "val", ""), ("z", "c", "test", "")]
+    assert found_in(tmp_path) == wanted
+    (tmp_path / "more.csv").write_text("label,id\na,w\n")
+    with pytest.raises(
+        LabelError, match=r"holds more.csv beside Train.csv, test.csv, validate.csv; mo"
+    ):
+        read_labels(tmp_path)
+
+
+def test_a_pattern_leaves_out_what_has_no_side(tmp_path: Path):
+    for name in ("train", "unused"):
+        (tmp_path / f"{name}.csv").write_text(f"label,id\na,{name}\n")
+    assert [one[0] for one in found_in(tmp_path / "*.csv")] == ["train"]
+    assert [one[0] for one in found_in(tmp_path / "un*.csv")] == ["unused"]
+
+
+def test_links_that_lead_nowhere_are_no_videos(tmp_path: Path, complaints):
+    make(tmp_path, "run/a.mp4")
+    (tmp_path / "run" / "b.mp4").symlink_to(tmp_path / "gone.mp4")
+    (tmp_path / "run" / "c.mp4").symlink_to(tmp_path / "run" / "a.mp4")
+    assert [one[0] for one in found_in(tmp_path)] == ["run/a", "run/c"]
+    assert complaints.pop().endswith(f"{tmp_path}: 1 links lead to no video: run/b.mp4")
 
 
 def test_a_folder_with_nothing_but_annotations(tmp_path: Path):
@@ -133,6 +161,47 @@ def test_a_name_with_brackets_is_no_pattern(tmp_path: Path):
     (tmp_path / "a[1].csv").write_text("label,id\na,x\n")
     (tmp_path / "a1.csv").write_text("label,id\nb,y\n")
     assert found_in(tmp_path / "a[1].csv") == [("x", "a", "", "")]
+
+
+# -- the dictionary that goes with labels ----------------------------------------------------------
+
+OWN = '{"tasks": {"label": ["z", "a"]}}'
+NUMBERED = '{"categories": {"c": 1, "a": 2, "b": 0}, "train": [{"video": "x", "target": 2}]}'
+ONE = "label,id\na,x\n"
+
+# files, labels, classes
+DICTIONARIES: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
+    "of the rows": ({"l.csv": ONE}, "l.csv", ("a",)),
+    "beside a file": ({"train.csv": ONE, "classes.json": OWN}, "train.csv", ("z", "a")),
+    "of a folder": ({"train.csv": ONE, "classes.json": OWN}, ".", ("z", "a")),
+    "beside a pattern": ({"train.csv": ONE, "classes.json": OWN}, "*.csv", ("z", "a")),
+    "of annotations": ({"l.json": NUMBERED}, "l.json", ("b", "c", "a")),
+    "of a folder of annotations": ({"annotations.json": NUMBERED}, ".", ("b", "c", "a")),
+    "beside annotations": ({"l.json": NUMBERED, "classes.json": OWN}, "l.json", ("z", "a")),
+}
+
+
+@pytest.mark.parametrize("case", DICTIONARIES)
+def test_which_dictionary_labels_have(case: str, tmp_path: Path):
+    files, labels, wanted = DICTIONARIES[case]
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    path = tmp_path / labels
+    assert classes_of(path, read_labels(path))["label"] == wanted
+
+
+def test_annotations_of_several_tasks_number_the_action(tmp_path: Path):
+    clips = [LabelledClip("x", None, None, {"verb": "take", "action": "take bag"}, "train")]
+    known = Classes({"verb": ("take",), "action": ("put bag", "take bag")})
+    (tmp_path / "a.json").write_text(annotations_json(clips, known))
+    again = classes_of(tmp_path / "a.json", read_labels(tmp_path / "a.json"))
+    assert again.tasks == {"action": ("put bag", "take bag"), "verb": ("take",)}
+
+
+def test_numbers_with_a_gap_are_no_dictionary(tmp_path: Path):
+    (tmp_path / "a.json").write_text('{"categories": {"a": 0, "b": 2}}')
+    with pytest.raises(LabelError, match=r"a.json:categories: no class has number 1; those of 2 "):
+        classes_of(tmp_path / "a.json", [])
 
 
 # -- our own lists, there and back -----------------------------------------------------------------

@@ -142,6 +142,39 @@ def test_paths_tell_videos_of_one_name_apart(media, tmp_path):
     assert (name, reason.split(":", 1)[1]) == ("1", "4: no video of this name was found")
 
 
+# what is looked for beside run,1, files, what it is made of
+BY_CLASS: dict[str, tuple[str, list[str], str | None]] = {
+    "another class's": ("jump,3,,,", ["run/3.mp4"], None),
+    "its own": ("jump,3,,,", ["jump/3.mp4", "run/3.mp4"], "jump/3.mp4"),
+    "its own, spelt otherwise": ("Jump up,3,,,", ["jump_up/3.mp4"], "jump_up/3.mp4"),
+    "at the top": ("jump,3,,,", ["3.mp4"], "3.mp4"),
+    "with times": ("jump,3,0,1,", ["run/3.mp4"], "run/3.mp4"),
+    "by its path": ("jump,run/3,,,", ["run/3.mp4"], "run/3.mp4"),
+}
+
+
+@pytest.mark.parametrize("case", BY_CLASS)
+def test_a_video_is_not_made_of_another_classes(case: str, tmp_path):
+    row, files, wanted = BY_CLASS[case]
+    for name in ("run/1.mp4", *files):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / name).touch()
+    (tmp_path / "l.csv").write_text(
+        f"label,youtube_id,time_start,time_end,split\nrun,1,,,\n{row}\n"
+    )
+    found = find_labelled(read_labels(tmp_path / "l.csv"), tmp_path / "videos")
+    assert [one.recorded for one in found.sources] == ["run/1.mp4", *filter(None, [wanted])]
+    reason = "only run/3.mp4 has this name, and does not lie in the folder of its class"
+    assert [why.split(": ")[1] for _, why in found.failures] == [reason] * (wanted is None)
+
+
+def test_folders_that_are_no_classes_say_nothing(tmp_path):
+    (tmp_path / "videos" / "2019").mkdir(parents=True)
+    (tmp_path / "videos" / "2019" / "1.mp4").touch()
+    labels = write_labels(tmp_path / "l.csv", ("run", "1", "", "", ""))
+    assert len(find_labelled(read_labels(labels), tmp_path / "videos").sources) == 1
+
+
 def test_two_files_that_would_have_one_name_are_said(media, tmp_path):
     videos = tmp_path / "videos"
     for folder in ("a", "b"):

@@ -94,7 +94,20 @@ GOOD: dict[str, Case] = {
                                 [clip("abseiling/x")], {}),
     "blank lines": ("srtg", "a.csv", "\nlabel,id\n\nabseiling,x\n\n", [clip("x", split="")], {}),
     "no last line end": ("srtg", "a.csv", "label,id\nabseiling,x", [clip("x", split="")], {}),
-    "a short row": ("kinetics", "a.csv", HEADER + "abseiling,x\n", [clip("x", split="")], {}),
+    "cells of several lines": ("srtg", "a.csv", 'label,id,notes\nabseiling,x,"a\nb"\n',
+                               [clip("x", split="")], {}),
+    "rows that differ in what they hold": ("srtg", "a.csv", "label,id,notes\na,x,\na,y,\n",
+                                           [clip("x", "a", split=""), clip("y", "a", split="")],
+                                           {}),
+    "ucf-101, numbers that agree": ("ucf101", "trainlist01.txt", "a/x.avi 1\nb/y.avi 2\na/z.avi 1",
+                                    [clip("a/x", "a"), clip("b/y", "b"), clip("a/z", "a")], {}),
+    "annotations, splits by other words": (
+        "annotations", "a.json", '{"categories": {"a": 0}, "validation": [{"video": "y", "target":'
+        ' 0}], "training": [{"video": "x", "target": 0}]}',
+        [clip("x", "a"), clip("y", "a", split="val")], {}),
+    "our own, blanks around": (
+        "reelgrid", "a.csv", OWN + " x ,,,seconds,, P01 ,,a\n",
+        [clip("x", "a", split="", group="P01")], {}),
     "another alphabet": ("srtg", "a.csv", "label,id\n跳水,ü\n", [clip("ü", "跳水", split="")], {}),
     "a path and an ending": ("srtg", "a.csv", "label,id\nabseiling,run/v1.2.MP4\n",
                              [clip("run/v1.2", split="")], {}),
@@ -243,6 +256,31 @@ def test_a_class_of_many_words_is_called_by_the_most_frequent(tmp_path: Path, co
     assert verbs == ["take", "take", "take", "open"]
     assert ["verb_class is several words" in line for line in complaints] == [True]
     complaints.clear()
+
+
+EDITIONS = {
+    # header, file name, what the class is called if lists of both editions lie beside
+    "of 55": (EPIC_55, "EPIC_train_action_labels.csv", "old"),
+    "of 100": (EPIC_100, "a.csv", "new"),
+    "of 100, by its name": (EPIC_55, "EPIC_100_train.csv", "new"),
+}
+
+
+@pytest.mark.parametrize("case", EDITIONS)
+def test_each_edition_has_its_own_list_of_classes(case: str, tmp_path: Path):
+    header, name, wanted = EDITIONS[case]
+    (tmp_path / "EPIC_100_verb_classes.csv").write_text("id,key\n0,new\n")
+    (tmp_path / "EPIC_verb_classes.csv").write_text("verb_id,class_key\n0,old\n")
+    cells = dict.fromkeys(header.split(","), "x") | {
+        "start_timestamp": "0:01", "stop_timestamp": "0:02", "verb": "said", "verb_class": "0"
+    }  # fmt: skip
+    (tmp_path / name).write_text(f"{header}\n{','.join(cells.values())}\n")
+    (found,) = read_labels(tmp_path / name)
+    assert found.targets["verb"] == wanted
+    own = "EPIC_100_verb_classes.csv" if wanted == "new" else "EPIC_verb_classes.csv"
+    (tmp_path / own).unlink()
+    (found,) = read_labels(tmp_path / name)
+    assert found.targets["verb"] == "said"
 
 
 def test_passages_of_several_tasks_may_coincide(tmp_path: Path):

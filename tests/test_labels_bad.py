@@ -15,6 +15,9 @@ EPIC = "participant_id,video_id,start_timestamp,stop_timestamp,verb,verb_class,n
 FRAMES = "participant_id,video_id,start_frame,stop_frame,verb,noun\n"
 OWN = "video,start,stop,unit,split,group,region,task:label\n"
 
+DIVE = '{"vid_name": "a", "label": 0, "start_frame": 0, "end_frame": 9}'
+KITCHEN = EPIC + "P01,v,0:01,0:02,take,0,bag,1\n"
+
 # file name, contents, message
 BAD: dict[str, tuple[str, str | bytes, str]] = {
     "empty": ("l", "", r"l: is empty; a label file has at least one row"),
@@ -31,7 +34,17 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
     "a column twice": ("l", "label,id,id\na,x,y\n", r"l:1: column id is there twice"),
     "too many cells": ("l", "label,id\na, b,x\n", r"l:2: has 3 cells for 2 columns; put"),
     "a quote that never ends": ("l", "label,id\na,x\n" + "b,y\n" * 50_000 + '"' + "a" * 140_000,
-                                r"l: is no CSV file \(field larger"),
+                                r"l:50003: the row that begins here is no CSV \(field larger"),
+    "a quote that ends nowhere": ("l", 'label,id,notes\na,x,y\n\nb,y,"open\nc,z,\n',
+                                  r"l:4: the row that begins here is no CSV .*; if a quote opens"),
+    "a quote that ends in another": ("l", 'label,id,notes\nb,y,"open\nc,z,"good"\n',
+                                     r"l:2: the row that begins here is no CSV"),
+    "too few cells": ("l", HEADER + "abseiling,x\n", r"l:2: has 2 cells for 5 columns; write ev"),
+    "our own, too few cells": ("l", OWN + "x,1,2,seconds\n", r"l:2: has 4 cells for 8 columns"),
+    "the header again": ("l", "label,id\na,x\nlabel,id\nb,y\n",
+                         r"l:3: is the header once more; where files were joined, keep"),
+    "the header again, of another file": ("l", "label,id\na,x\n\ufefflabel, id\nb,y\n",
+                                          r"l:3: is the header once more"),
     "an empty label": ("l", HEADER + ",x,1,2,\n", r"l:2: column label is empty; every row"),
     "a blank label": ("l", HEADER + "  ,x,1,2,\n", r"l:2: column label is empty"),
     "an empty id": ("l", HEADER + "a,  ,1,2,\n", r"l:2: column youtube_id is empty"),
@@ -57,7 +70,7 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
     "a backslash in a label": ("l", HEADER + "a\\b,x,1,2,\n", r"l:2: column label is 'a"),
     "a slash at the end": ("l", HEADER + "a,x/,1,2,\n", r"l:2: column youtube_id is 'x/'"),
     "a null byte": ("l", "label,id\na,b\0\n", r"l:2: column id is 'b\\x00'"),
-    "a line end in a label": ("l", 'label,id\n"a\nb",x\n', r"l:3: column label is 'a\\nb'"),
+    "a line end in a label": ("l", 'label,id\n"a\nb",x\n', r"l:2: column label is 'a\\nb'"),
     "a hidden file": ("trainlist01.txt", "run/.x.avi 1\n", r"trainlist01.txt:1: column path is"),
     "the same row": ("l", HEADER + "a,x,1,2,\nb,y,1,2,\na,x,1,2,\n",
                      r"l:4: is the same row as line 2; delete one"),
@@ -80,6 +93,13 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
     "k400-tiny, no class": ("l", "youtube_id,folder_name,label\nx,x,\n", r"l:2: column lab"),
     "ucf, a line": ("trainlist01.txt", "run/x.avi 1\nrun/y.avi one\n",
                     r"01.txt:2: the line is 'run/y.avi one'; allowed are lines like Archery/"),
+    "ucf, a class of two numbers": ("l", "videos/0.mp4 0\nvideos/1.mp4 1\n",
+                                    r"l:2: column number is '1'; the video lies in 'videos', and "
+                                    r"above it has 0, so this is no list of UCF-101; write one"),
+    "ucf, a number of two classes": ("l", "run/0.mp4 0\njump/1.mp4 0\n",
+                                     r"l:2: column number is '0'; the .* 'run' has this number"),
+    "ucf, numbers in front": ("l", "1 1 Archery/x.avi\n",
+                              r"l:1: column path is '1 1 Archery/x.avi'; UCF-101's folders have"),
     "hmdb, elsewhere": ("l", "x.avi 1\n", r"l: HMDB-51 has its class in the file's name"),
     "hmdb, a line": ("a_test_split1.txt", "x.avi 1\ny.avi 3\n", r"1.txt:2: the line is 'y.avi 3"),
     "moments, a line": ("l", "run/x.mp4,run,3,0\nrun/y.mp4\n", r"l:2: the line is 'run/y.mp"),
@@ -119,6 +139,31 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
                                     '"segment": [5]}]}', r"segment is \[5\]; expected \[first"),
     "annotations, a way up": ("l", '{"categories": {}, "test": [{"video": "../x"}]}',
                               r"l:test\[0\]: column video is '../x'; a video is"),
+    "annotations, a split": ("l", '{"categories": {}, "dev": []}', r"l: has the key 'dev'; allowed"
+                             " are categories, train, "),
+    "annotations, a number for a list": ("l", '{"categories": {}, "train": 5}',
+                                         r"l:train: is 5; expected a list in brackets"),
+    "annotations, an object for a list": ("l", '{"categories": {}, "val": {"video": "x"}}',
+                                          r"l:val: is \{'video': 'x'\}; expected a list"),
+    "annotations, a number twice": ("l", '{"categories": {"a": 0, "b": 0}, "train": []}',
+                                    r"l:categories: column b is 0; which is the number of 'a'"),
+    "annotations, no number": ("l", '{"categories": {"a": [0]}}',
+                               r"l:categories: column a is \[0\]; the number of a class is a who"),
+    "annotations, a true target": ("l", '{"categories": {"a": 0, "b": 1}, "val": [{"video": "x", '
+                                   '"target": true}]}', r"l:val\[0\]: column target is True; cat"),
+    "annotations, several targets": ("l", '{"categories": {"a": 0, "b": 1}, "val": [{"video": "x",'
+                                     ' "target": [1]}]}', r"l:val\[0\]: column target is \[1\]; c"),
+    "annotations, a box in words": ("l", '{"categories": {}, "val": [{"video": "x", "region": '
+                                    '"0 0 1 1"}]}', r"l:val\[0\]: column region is '0 0 1 1'; exp"),
+    "annotations, a box of words": ("l", '{"categories": {}, "val": [{"video": "x", "region": '
+                                    '["0", "0", "1", "1"]}]}', r"a list of four numbers"),
+    "annotations, three sides": ("l", '{"categories": {}, "val": [{"video": "x", "region": '
+                                 "[0, 0, 1]}]}", r"column region is \[0, 0, 1\]; a region is"),
+    "annotations, a target of a task": ("l", '{"categories": {}, "val": [{"video": "x", "targets":'
+                                        " 7}]}", r"l:val\[0\]:targets: is 7; expected an object"),
+    "json, an endless number": ("l", '[{"vid_name": ' + "1" * 5000 + "}]", r"l: is no JSON of lab"),
+    "diving, for ever": ("l", '[{"vid_name": "a", "label": 1, "start_frame": 0, "end_frame": '
+                         + "9" * 400 + "}]", r"l\[0\]: column end_frame is 9+; a frame is"),
     "annotations, a task": ("l", '{"categories": {}, "test": [{"video": "x", "targets": {"../a"'
                             ': "b"}}]}', r"test\[0\]: '../a' names no task"),
     "annotations, a unit": ("l", '{"categories": {}, "test": [{"video": "x", "unit": "hours"}]}',
@@ -194,6 +239,44 @@ def test_numbers_must_mean_what_the_list_of_classes_says(tmp_path: Path):
     (tmp_path / "d").write_text('[{"vid_name": "a", "label": 1, "start_frame": 0, "end_frame": 9}]')
     with pytest.raises(LabelError, match=r"d\[0\]: column label is 1; Diving48_vocab.json has 0"):
         read_labels(tmp_path / "d")
+
+
+# what lies beside a list, the list, message
+BESIDE: dict[str, tuple[str, str | bytes, str, str]] = {
+    "a vocabulary that is no list": ("Diving48_vocab.json", '{"a": 1}', "[" + DIVE + "]",
+                                     r"vocab.json: is \{'a': 1\}; expected a list"),
+    "a vocabulary of numbers": ("Diving48_vocab.json", "[5]", "[" + DIVE + "]",
+                                r"vocab.json\[0\]: is 5; expected a list"),
+    "EPIC's classes, a short row": ("EPIC_100_verb_classes.csv", "id,key\n0\n", KITCHEN,
+                                    r"EPIC_100_verb_classes.csv:2: has a number and no name"),
+    "EPIC's classes, no UTF-8": ("EPIC_100_verb_classes.csv", b"id,key\n0,\xff\n", KITCHEN,
+                                 r"EPIC_100_verb_classes.csv:2: byte 0xff is no UTF-8"),
+    "UCF's classes, no UTF-8": ("classInd.txt", b"1 caf\xe9\n", "cafe/x.avi 1\n",
+                                r"classInd.txt:1: byte 0xe9 is no UTF-8"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_what_is_wrong_beside_a_list_is_said(case: str, tmp_path: Path):
+    name, contents, text, message = BESIDE[case]
+    (tmp_path / name).write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+    (tmp_path / "l").write_text(text)
+    with pytest.raises(LabelError, match=message):
+        read_labels(tmp_path / "l")
+
+
+def test_a_dialect_of_files_and_a_folder(tmp_path: Path):
+    with pytest.raises(LabelError, match=r"is a folder, and srtg is a file; name it, or several"):
+        read_labels(tmp_path, "srtg")
+
+
+def test_two_classes_that_would_have_one_name(tmp_path: Path):
+    rows = "".join(f"P01,v,0:0{at},0:09,turn,{at},bag,1\n" for at in (3, 8))
+    (tmp_path / "l").write_text(EPIC + rows)
+    message = (r"l: verb_class 3 and 8 would both be called 'turn' after their most frequent word;"
+               r" put EPIC_100_verb_classes.csv beside")  # fmt: skip
+    with pytest.raises(LabelError, match=message):
+        read_labels(tmp_path / "l")
 
 
 def test_ten_errors_are_shown_and_the_others_counted(tmp_path: Path):

@@ -91,6 +91,43 @@ def test_why_a_clip_has_no_video(case: str):
     assert matched.without_label == names
 
 
+# the clip, names in a store of which run/1 is found: which one it is, or why it has none
+BY_CLASS: dict[str, tuple[LabelledClip, list[str], str]] = {
+    "another class's, which nobody named": (
+        clip("3", "jump"), ["hop/3", "jump/1"],
+        "only hop/3 has this name, and does not lie in the folder of its class"),
+    "another class's, by path": (clip("jump/3", "jump"), ["hop/3", "jump/1"],
+                                 "no video of the store is called jump/3"),
+    "another class's deeper down": (clip("jump/3", "hop"), ["2019/jump/3"],
+                                    "only 2019/jump/3 has this name, and does not lie in the "
+                                    "folder of its class"),
+    "at the top": (clip("3", "jump"), ["_/3", "hop/3"], "_/3"),
+    "the very path": (clip("hop/3", "jump"), ["hop/3", "jump/1"], "hop/3"),
+    "with times": (clip("3", "jump", 0, 1), ["hop/3", "jump/1"], "hop/3"),
+    "without a class": (clip("3", ""), ["hop/3", "jump/1"], "hop/3"),
+    "spelt with a line": (clip("3", "air drumming"), ["air_drumming/3"], "air_drumming/3"),
+    "spelt in small": (clip("3", "Jump"), ["jump/3"], "jump/3"),
+    "spelt in two pieces": (clip("3", "cafe\u0301"), ["caf\u00e9/3"], "caf\u00e9/3"),
+    "spelt otherwise, deeper down": (clip("3", "Jump"), ["train/jump/3", "train/hop/3"],
+                                     "train/jump/3"),
+    "by path, spelt otherwise": (clip("Jump/3", "Jump"), ["jump/3"], "jump/3"),
+    "by path, of another year": (clip("2019/3", "jump"), ["jump/2020/3"],
+                                 "no video of the store is called 2019/3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BY_CLASS)
+def test_a_store_that_is_organised_by_class(case: str):
+    one, names, wanted = BY_CLASS[case]
+    matched = match([clip("1"), one], ["run/1", *names])
+    found = [pair.name for pair in matched.pairs] + [why for _, why in matched.without_media]
+    assert found == ["run/1", wanted]
+
+
+def test_without_one_clip_in_its_class_folders_are_no_classes():
+    assert match([clip("3", "jump")], ["hop/3", "run/1"]).pairs[0].name == "hop/3"
+
+
 def test_several_clips_of_one_video_and_videos_without_any():
     clips = [clip("x", "run", 0, 1), clip("gone"), clip("x", "jump", 1, 2)]
     matched = match(clips, ["run/x", "run/z", "run/y"])

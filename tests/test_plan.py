@@ -211,5 +211,5 @@ def test_a_straight_placement_keeps_the_flip():
 
 
 def test_how_many_pixels_are_shown():
-    assert pixels_shown(Plan(), (340, 256)) == 340 * 256
-    assert pixels_shown(Plan((0.25, 0.5, 0.75, 1)), (200, 100)) == pytest.approx(100 * 50)
+    assert pixels_shown(Plan(), (340, 256)) == 256
+    assert pixels_shown(Plan((0.25, 0.5, 0.75, 1)), (200, 100)) == pytest.approx(50)

@@ -71,8 +71,8 @@ def test_clips_are_shown_as_a_network_sees_them(dataset, tmp_path):
 
 def test_the_row_of_a_clip_shows_its_frames_and_its_plan(dataset):
     options = Options(dataset, Path("x.png"), rows=3, augment=True)
-    folders = [str(dataset / "jpg" / "run" / name) for name in ("constant", "variable")]
-    rows = clip_rows(folders, options)
+    rows = clip_rows([(name, dataset / "jpg" / "run" / name) for name in ("constant", "variable")],
+                     options)  # fmt: skip
     assert [row.title for row in rows] == ["constant", "variable", "constant"]
     assert all(row.pictures[0].shape == (224, 224, 3) for row in rows)
     assert all("box" in row.foot for row in rows)

@@ -173,9 +173,10 @@ def test_labels_without_groups_are_split_by_video(labels: Path, tmp_path: Path, 
     assert "several sides" not in capsys.readouterr().out
 
 
-def test_without_a_ratio_the_labels_own_splits_stand(tmp_path: Path, capsys):
+def test_without_a_ratio_the_labels_own_splits_stand(tmp_path: Path, capsys, complaints):
     labels = write(tmp_path / "l.csv", ["a,x,train", "b,y,validate", "a,z,"], "label,id,split")
     assert main(Options(labels, out=tmp_path / "lists")) == 0
+    assert complaints.pop().endswith("1 classes that train never sees: label 'b'")
     assert sides(tmp_path / "lists") == {"x": "train", "y": "val"}
     assert (
         "1 clips are in no list but unused.csv (the labels name none): z" in capsys.readouterr().out
@@ -183,6 +184,55 @@ def test_without_a_ratio_the_labels_own_splits_stand(tmp_path: Path, capsys):
     assert main(Options(labels, "80/20", out=tmp_path / "dealt")) == 0
     assert sides(tmp_path / "dealt")["y"] == "train"
     assert "the splits that the labels name were not kept; without" in capsys.readouterr().out
+
+
+def test_sides_that_the_labels_name_are_looked_through(tmp_path: Path, complaints):
+    torn = [f"a,v{at:02},0,9,train" for at in range(12)]
+    torn += [f"a,v{at:02},9,18,validate" for at in range(12)]
+    new = [f"c{at},w{at},0,9,test" for at in range(2)]
+    labels = tmp_path / "l.csv"
+    write(labels, [*torn, *new, "a,v00,18,19,"], "label,id,time_start,time_end,split")
+    assert main(Options(labels, out=tmp_path / "lists")) == 0
+    first, second = (line.split("l.csv: ")[1] for line in complaints)
+    assert first == ("12 videos are on more than one side: "
+                     + ", ".join(f"v{at:02}" for at in range(10)) + ", ...")  # fmt: skip
+    assert second == "val and test have 2 classes that train never sees: label 'c0', label 'c1'"
+    complaints.clear()
+    write(labels, [*torn[:12], "a,w,0,9,val"], "label,id,time_start,time_end,split")
+    assert main(Options(labels, out=tmp_path / "lists")) == 0
+
+
+def test_the_dictionary_of_the_labels_is_kept(tmp_path: Path):
+    """All of its names, also those of no clip, and their numbers."""
+    (tmp_path / "annotations.json").write_text(
+        '{"categories": {"z": 0, "b": 1, "a": 2}, "train": [{"video": "x", "target": 2}]}'
+    )
+    out = tmp_path / "lists"
+    assert main(Options(tmp_path / "annotations.json", out=out)) == 0
+    assert Classes.load(out / "classes.json")["label"] == ("z", "b", "a")
+    assert Classes.load(out / "annotations.json")["label"] == ("z", "b", "a")
+    write(tmp_path / "l.csv", ["a,x", "c,y"], "label,id")
+    Classes({"label": ("c", "d", "a")}).save(tmp_path / "classes.json")
+    for fresh, wanted in ((False, ("z", "b", "a", "c")), (True, ("c", "d", "a"))):
+        assert main(Options(tmp_path / "l.csv", "80/20", out=out, fresh=fresh)) == 0
+        assert Classes.load(out / "classes.json")["label"] == wanted
+
+
+def test_a_video_of_two_groups_makes_them_one(tmp_path: Path, complaints):
+    labels, out = tmp_path / "l.csv", tmp_path / "lists"
+    header = "participant_id,video_id,start_timestamp,stop_timestamp,verb"
+    lines = [f"P{at:02},v{at},0:01,0:02,take" for at in range(40)]
+    write(labels, [*lines, "P01,v0,0:03,0:04,take"], header)
+    assert main(Options(labels, "50/50", by="group", out=out)) == 0
+    before = sides(out)
+    assert before["v0"] == before["v1"]
+    other = next(video for video, side in before.items() if side != before["v0"])
+    write(labels, [*lines, f"P00,{other},0:05,0:06,take"], header)
+    assert main(Options(labels, "50/50", by="group", out=out)) == 2
+    assert "l.csv:42 and " in complaints[0]
+    assert "a video that they share makes them one group" in complaints.pop()
+    assert main(Options(labels, "50/50", by="group", out=out, fresh=True)) == 0
+    assert sides(out)["v0"] == sides(out)[other]
 
 
 def test_a_list_of_classes(labels: Path, tmp_path: Path, capsys):
@@ -207,6 +257,35 @@ def test_lists_of_others_are_never_overwritten(labels: Path, tmp_path: Path, com
         assert "val.csv: was not written by this command and would be" in complaints.pop()
     assert main(Options(foreign, "80/10/10", out=out)) == 2
     assert "would be overwritten by its own split; name another --out" in complaints.pop()
+    assert [path.read_bytes() for path in out.iterdir()] == [before]
+
+
+@pytest.mark.parametrize("name", ["annotations.json", "classes.json", "classes.png"])
+def test_files_of_others_are_neither_overwritten_nor_read(
+    name: str, labels: Path, tmp_path: Path, complaints
+):
+    out = tmp_path / "lists"
+    out.mkdir()
+    (out / name).write_text('{"foreign": 0}')
+    for fresh in (False, True):
+        assert main(Options(labels, "80/10/10", out=out, fresh=fresh, stats=True)) == 2
+        assert f"{name}: was not written by this command" in complaints.pop()
+    assert [path.read_text() for path in out.iterdir()] == ['{"foreign": 0}']
+    (out / name).rename(tmp_path / "elsewhere")
+    for _ in range(2):  # what it wrote itself, it overwrites
+        assert main(Options(labels, "80/10/10", out=out, stats=True)) == 0
+
+
+@pytest.mark.parametrize("name", ["train.csv", "unused.csv", "other.csv"])
+def test_a_pattern_does_not_rewrite_what_it_names(name: str, tmp_path: Path, complaints):
+    out = tmp_path / "lists"
+    out.mkdir()
+    before = write(out / name, ["x,,,seconds,,,,a"],
+                   "video,start,stop,unit,split,group,region,task:label").read_bytes()  # fmt: skip
+    assert main(Options(out / "*.csv", "80/20", out=out)) == 2
+    (said,) = complaints
+    assert f"{name} would be overwritten" in said or f"{name} lies in --out" in said
+    complaints.clear()
     assert [path.read_bytes() for path in out.iterdir()] == [before]
 
 

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from data.labels import LabelledClip
-from data.splits import Ratio, assign, group_of
+from data.labels import LabelError, LabelledClip
+from data.splits import Ratio, assign, group_of, keys_of, united
 
 SIDES = ("train", "val", "test")
 RATIOS = {"80/10/10": (8, 1, 1), "70/15/15": (14, 3, 3), "80/20": (4, 1, 0), "60/0/40": (3, 0, 2),
@@ -44,19 +44,30 @@ WAYS = {
 @settings(deadline=None)
 @given(CLIPS, CLIPS, st.fixed_dictionaries(WAYS))
 def test_rows_that_are_appended_move_no_clip(clips, more, way):
+    groups = united(clips, way["by"])
+    assume(_partition(united(clips + more, way["by"])[: len(clips)]) == _partition(groups))
     before, after = assign(clips, **way), assign(clips + more, **way)
-    groups = [group_of(one, way["by"]) for one in clips]
     sides = {group: side for group, side in zip(groups, before, strict=True) if side}
     for group, old, new in zip(groups, before, after, strict=False):
         assert new == old or (not old and new == sides.get(group, new)), "it changed sides"
 
 
+def _partition(groups: list) -> list[int]:
+    return [groups.index(group) for group in groups]
+
+
+def _known(clips: list[LabelledClip], sides: list[str], by: str) -> dict:
+    return {key: side for one, side in zip(clips, sides, strict=True) if side
+            for key in keys_of(one, by)}  # fmt: skip
+
+
 @settings(deadline=None)
 @given(CLIPS, st.fixed_dictionaries(WAYS))
-def test_a_group_has_one_side(clips, way):
-    sides: dict[str, set[str]] = {}
+def test_a_group_has_one_side_and_so_has_a_video(clips, way):
+    sides: dict[tuple, set[str]] = {}
     for one, side in zip(clips, assign(clips, **way), strict=True):
-        sides.setdefault(group_of(one, way["by"]), set()).add(side)
+        for key in (("video", one.video), *keys_of(one, way["by"])):
+            sides.setdefault(key, set()).add(side)
     assert all(len(of_one - {""}) <= 1 for of_one in sides.values())
 
 
@@ -77,10 +88,9 @@ def test_nothing_is_asked_for_that_training_never_sees(clips, way):
 def test_the_first_group_of_every_class_trains(clips, way):
     """Where its first clip has that class; a group is dealt by its first clip."""
     sides = assign(clips, **way)
-    dealt: set[str] = set()
+    dealt: set[tuple[str, str]] = set()
     classes: set[tuple[str, str]] = set()
-    for one, side in zip(clips, sides, strict=True):
-        group = group_of(one, way["by"])
+    for one, group, side in zip(clips, united(clips, way["by"]), sides, strict=True):
         if group not in dealt and not one.targets.items() <= classes:
             assert side == "train"
         dealt.add(group)
@@ -91,21 +101,24 @@ def test_the_first_group_of_every_class_trains(clips, way):
 @given(st.randoms(use_true_random=False), CLIPS, CLIPS, st.fixed_dictionaries(WAYS))
 def test_what_is_known_stays_however_the_list_changes(random, clips, more, way):
     """Inserted, sorted, deleted: with the sides of before, nothing moves."""
-    before = assign(clips, **way)
-    known = {
-        group_of(one, way["by"]): side for one, side in zip(clips, before, strict=True) if side
-    }
+    known = _known(clips, assign(clips, **way), way["by"])
     changed = random.sample(clips, len(clips) // 2) + more
     random.shuffle(changed)
-    for one, side in zip(changed, assign(changed, **way, known=known), strict=True):
-        assert side in (known.get(group_of(one, way["by"]), side), "")
+    try:
+        sides = assign(changed, **way, known=known)
+    except LabelError:
+        assert way["by"] == "group", "nothing else unites"
+        return
+    for one, side in zip(changed, sides, strict=True):
+        for key in keys_of(one, way["by"]):
+            assert side in (known.get(key, side), "")
 
 
 @settings(deadline=None)
 @given(CLIPS, st.fixed_dictionaries(WAYS))
 def test_knowing_what_would_come_out_anyway_changes_nothing(clips, way):
     sides = assign(clips, **way)
-    known = {group_of(one, way["by"]): side for one, side in zip(clips, sides, strict=True) if side}
+    known = _known(clips, sides, way["by"])
     assert assign(clips, **way, known=known) == sides
 
 
@@ -146,9 +159,27 @@ def test_groups_count_not_their_clips():
 def test_what_is_new_makes_up_for_what_is_known():
     """Though it stands above."""
     clips = [clip(at) for at in range(40)]
-    known = {str(at): "train" for at in range(30, 40)}
+    known = {("video", str(at)): "train" for at in range(30, 40)}
     counts = Counter(assign(clips, Ratio(1, 1, 0), known=known))
     assert abs(counts["val"] - 20) < 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_of_several_clips_counts_with_all_their_classes(seed: int):
+    """Each video is a row whose first piece is negative; every third holds a positive."""
+    rows = {at: ["no", "yes", "no"] if at % 3 == 0 else ["no"] for at in range(180)}
+    clips = [replace(clip(at, label), where=f"l:{at}") for at, row in rows.items() for label in row]
+    sides = assign(clips, Ratio(8, 1, 1), seed=seed)
+    counts = Counter(side for one, side in zip(clips, sides, strict=True)
+                     if one.targets["label"] == "yes")  # fmt: skip
+    assert all(abs(counts[side] - part) < 2 for side, part in zip(SIDES, (48, 6, 6), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_trains_whose_later_pieces_are_of_a_new_class(seed: int):
+    clips = [replace(clip(at, label), where=f"l:{at}") for at, label in enumerate("ab")]
+    clips.insert(1, replace(clips[1], targets={"label": "a"}))
+    assert assign(clips, Ratio(1, 99, 0), seed=seed) == ["train"] * 3
 
 
 def test_each_class_is_stratified_whatever_the_others_do():
@@ -201,6 +232,30 @@ def test_clips_without_a_class_are_dealt_too():
     assert all(
         abs(counts[side] - part) < 2 for side, part in zip(SIDES, (160, 20, 20), strict=True)
     )
+
+
+def test_groups_that_share_a_video_are_one():
+    rows = [("a", "p"), ("b", "q"), ("c", "r"), ("b", "p"), ("1", ""), ("d", "1"), ("c", "")]
+    clips = [clip(video, group=group) for video, group in rows]
+    assert _partition(united(clips, "group")) == [0, 0, 2, 0, 4, 5, 2]
+    assert _partition(united(clips, "video")) == [0, 1, 2, 1, 4, 5, 2]
+
+
+def test_a_row_that_would_unite_groups_of_two_sides_is_refused():
+    known = {("group", "p"): "train", ("video", "a"): "train", ("group", "q"): "val"}
+    rows = [("a", "p"), ("b", "q"), ("new", "p"), ("new", "q")]
+    clips = [replace(clip(video, group=group), where=f"l:{at}")
+             for at, (video, group) in enumerate(rows)]  # fmt: skip
+    assert assign(clips[:3], Ratio(8, 1, 1), "group", known=known) == ["train", "val", "train"]
+    with pytest.raises(LabelError, match=r"l:3 and l:2: group q is in val and group p in train, "
+                       "but a video that they share makes them one group"):  # fmt: skip
+        assign(clips, Ratio(8, 1, 1), "group", known=known)
+
+
+def test_a_video_whose_group_has_another_name_now_stays():
+    known = {("group", "p"): "val", ("video", "a"): "val"}
+    clips = [clip("a", group="renamed"), clip("b", group="renamed"), clip("c")]
+    assert assign(clips, Ratio(1, 0, 0), "group", known=known) == ["val", "val", "train"]
 
 
 @pytest.mark.parametrize(("video", "group", "by", "wanted"), [

@@ -133,7 +133,7 @@ def look_at_present(task: Task) -> Present:
         if task.overwrite:
             return Present(everything)
         return Present((), problem=f"its database {error.reason}; add --overwrite, or repair it: "
-                       "python -m tools.check STORE --repair")  # fmt: skip
+                       "python -m tools.check DATASET --repair --videos VIDEOS")  # fmt: skip
     problem = difference(task, meta)
     if problem:
         return Present(everything) if task.overwrite else Present((), problem=problem)

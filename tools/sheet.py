@@ -57,11 +57,12 @@ def _draw_row(row: Row) -> Image.Image:
     height = GAP + PICTURE_HEIGHT + CAPTION + (WAVE_HEIGHT + GAP)
     strip = Image.new("RGB", (LABEL + STRIP + GAP, height), PANEL)
     draw = ImageDraw.Draw(strip)
-    title, *_ = _wrap(draw, "".join(filter(str.isprintable, row.title)), 17)
-    draw.text((GAP, GAP), title, INK, font(17))
+    title = _wrap(draw, "".join(filter(str.isprintable, row.title)), 17)[:2]
+    draw.text((GAP, GAP), "\n".join(title), INK, font(17))
     lines = [part for line in row.lines for part in _wrap(draw, line, 13)]
-    for number, line in enumerate(lines[:9]):
-        draw.text((GAP, GAP + 26 + 18 * number), line, FAINT, font(13))
+    below = GAP + 4 + 22 * len(title)
+    for number, line in enumerate(lines[: 10 - len(title)]):
+        draw.text((GAP, below + 18 * number), line, FAINT, font(13))
     left = LABEL
     for picture, caption in zip(pictures, row.captions, strict=True):
         strip.paste(picture, (left, GAP))

@@ -8,7 +8,6 @@ python -m tools.show dataset/ --augment --seed 3 --out sheet.png    # as a netwo
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import tyro
 from data.augment import Augmentation
 from data.batching import ClipKey
 from data.clip import ClipShape
-from data.iterator import ClipIterator, Making
+from data.iterator import ClipIterator, Making, draw
 from data.sampling import Sampling
 from data.schema import StoreError
 from data.store import FrameStore
@@ -79,7 +78,7 @@ def main(options: Options) -> int:
         videos = folders_of(options.store)
         chosen = [videos[at] for at in evenly(len(videos), options.rows)]
         if options.augment:
-            rows = clip_rows([folder for _, folder in chosen], options)
+            rows = clip_rows([(name, Path(folder)) for name, folder in chosen], options)
             what = f"{len(rows)} training clips of {len(videos)} videos, seed {options.clips.seed}"
         else:
             rows = [row_or_fault(name, Path(folder)) for name, folder in chosen]
@@ -134,27 +133,35 @@ def row(name: str, folder: Path) -> Row:
     return Row(name, lines, pictures, captions, sound)
 
 
-def clip_rows(folders: Sequence[str], options: Options) -> list[Row]:
+def clip_rows(videos: Sequence[tuple[str, Path]], options: Options) -> list[Row]:
     """Training clips of the videos in turn, every one with its plan below it."""
+    turns = [videos[row % len(videos)] for row in range(options.rows)]
+    return [clip_row(name, folder, row, options) for row, (name, folder) in enumerate(turns)]
+
+
+def clip_row(name: str, folder: Path, position: int, options: Options) -> Row:
+    """Frames evenly from one clip, or why there is none."""
     wish = options.clips
-    root = os.path.commonpath([os.path.dirname(folder) for folder in folders])
-    table = whole_videos(root, [os.path.relpath(folder, root) for folder in folders])
-    making = Making(Sampling(interval=wish.interval), Augmentation(strength=wish.strength))
-    clips = ClipIterator(table, making, wish.seed)
     shape = ClipShape(wish.frames, wish.size)
-    return [clip_row(clips, ClipKey(row % len(table), shape, row)) for row in range(options.rows)]
-
-
-def clip_row(clips: ClipIterator, key: ClipKey) -> Row:
-    """Frames evenly from one clip."""
-    (square,) = clips.take(key).squares
-    pictures = clips[key].clip
+    making = Making(Sampling(interval=wish.interval), Augmentation(strength=wish.strength))
+    try:
+        table = whole_videos(folder.parent, [folder.name])
+        clips = ClipIterator(table, making, wish.seed, on_error="skip")
+        squares, facts = clips.take(ClipKey(0, shape, position))
+        clips.close()
+    except StoreError as error:
+        log.error("%s", error)
+        return Row(name, [error.reason], [], [])
+    if facts.fault is not None:
+        log.error("%s", facts.fault.reason)
+        return Row(name, [facts.fault.reason], [], [])
+    pictures = np.empty(clips.shape(shape), np.uint8)
+    draw(squares, pictures)
     shown = evenly(len(pictures), pictures_that_fit((1, 1)))
-    height, width = square.frames.shape[1:3]
-    lines = [f"{key.shape}, drawn as number {key.position}", f"from pictures of {width}x{height}"]
+    height, width = squares[0].frames.shape[1:3]
+    lines = [f"{shape}, drawn as number {position}", f"from pictures of {width}x{height}"]
     captions = [f"frame {at}" for at in shown]
-    title = clips.table.names[key.clip]
-    return Row(title, lines, [pictures[at] for at in shown], captions, foot=str(square.plan))
+    return Row(name, lines, [pictures[at] for at in shown], captions, foot=str(squares[0].plan))
 
 
 def loudness(store: FrameStore, length: Fraction) -> np.ndarray:

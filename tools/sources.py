@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from data.folders import walk
 from data.labelled import LabelledClip
-from data.matching import folder_class
+from data.matching import folder_class, is_in_class, is_whole
 from data.names import TOP, as_text, is_video, passage_name
 from data.pictures import is_numbered
 
@@ -173,9 +173,10 @@ def find_labelled(clips: Sequence[LabelledClip], videos: Path) -> Found:
     for clip in clips:
         if clip.video in classes:
             classes[clip.video].add(folder_class(clip))
+    places = _Places(by_stem, clips)
     named: dict[str, Source] = {}
     for clip in clips:
-        source = _labelled_source(clip, by_stem, classes.get(clip.video), found)
+        source = _labelled_source(clip, places, classes.get(clip.video), found)
         if source is None:
             continue
         other = named.setdefault(source.name, source)
@@ -192,9 +193,47 @@ def _needs_the_whole(clip: LabelledClip) -> bool:
     return is_open or (clip.unit == "frames" and clip.start is not None)
 
 
+class _Places:
+    """What was found, by its name."""
+
+    def __init__(
+        self, by_stem: Mapping[str, Sequence[Candidate]], clips: Sequence[LabelledClip]
+    ) -> None:
+        self.by_stem = by_stem
+        self.by_class = any(_of_class(clip, one) for clip in clips
+                            for one in by_stem.get(PurePosixPath(clip.video).name, ()))  # fmt: skip
+
+    def called(self, name: str, clip: LabelledClip) -> Sequence[Candidate]:
+        """Those in the folders that the label names, or that lie in none."""
+        candidates = self.by_stem.get(name, ())
+        folder = PurePosixPath(clip.video).parent.parts
+        if not folder:
+            return candidates
+        exact = [one for one in candidates if _folders(one)[-len(folder) :] == folder]
+        return exact or [one for one in candidates if not _folders(one)]
+
+    def are_foreign(self, clip: LabelledClip, candidates: Sequence[Candidate]) -> bool:
+        """Whether folders are classes, and none of these is of the class of a clip without times.
+
+        run/1 and jump/1 are two videos; where the label says the folder, it knows which it means.
+        """
+        return (self.by_class and is_whole(clip) and "/" not in clip.video
+                and folder_class(clip) != TOP
+                and not any(not _folders(one) or _folders(one) == (TOP,) or _of_class(clip, one)
+                            for one in candidates))  # fmt: skip
+
+
+def _folders(candidate: Candidate) -> tuple[str, ...]:
+    return PurePosixPath(candidate.recorded.rstrip("/")).parent.parts
+
+
+def _of_class(clip: LabelledClip, candidate: Candidate) -> bool:
+    return is_in_class(clip, _folders(candidate))
+
+
 def _labelled_source(
     clip: LabelledClip,
-    by_stem: Mapping[str, Sequence[Candidate]],
+    places: _Places,
     classes: set[str] | None,
     found: Found,
 ) -> Source | None:
@@ -205,8 +244,8 @@ def _labelled_source(
     else:
         start, stop, folder = None, None, min(classes) if len(classes) == 1 else TOP
     passage = passage_name(last, start, stop)
-    whole, cut = (_called(by_stem.get(name, ()), clip.video) for name in (last, passage))
-    choice = _choose(clip, passage, whole or cut, found)
+    whole, cut = (places.called(name, clip) for name in (last, passage))
+    choice = _choose(clip, passage, whole or cut, places, found)
     if choice is None:
         return None
     source = Source(choice.path, choice.recorded, f"{folder}/{passage}", choice.pictures)
@@ -216,27 +255,19 @@ def _labelled_source(
     return replace(source, offset=start or Fraction(0))  # it holds nothing but this passage
 
 
-def _called(candidates: Sequence[Candidate], video: str) -> Sequence[Candidate]:
-    """Those in the folders that the label names, or that lie in none."""
-    folder = PurePosixPath(video).parent.parts
-    if not folder:
-        return candidates
-    places = [(PurePosixPath(one.recorded.rstrip("/")).parent.parts, one) for one in candidates]
-    exact = [one for place, one in places if place[-len(folder) :] == folder]
-    return exact or [one for place, one in places if not place]
-
-
 def _choose(
-    clip: LabelledClip, passage: str, found: Sequence[Candidate], result: Found
+    clip: LabelledClip, passage: str, found: Sequence[Candidate], places: _Places, result: Found
 ) -> Candidate | None:
     """The one file of a clip; if there are several, the one in the folder of its class."""
-    folder = folder_class(clip)
-    same_class = [one for one in found if folder in PurePosixPath(one.recorded).parts]
+    same_class = [one for one in found if _of_class(clip, one)]
     choice = same_class if len(found) > 1 and same_class else list(found)
-    if len(choice) == 1:
+    if len(choice) == 1 and not places.are_foreign(clip, choice):
         return choice[0]
     if not choice:
         reason = "no video of this name was found"
+    elif len(choice) == 1:
+        reason = (f"only {choice[0].recorded} has this name, and does not lie in the folder of "
+                  "its class")  # fmt: skip
     else:
         listed = ", ".join(one.recorded for one in choice[:4])
         reason = f"several videos have this name: {listed}"

@@ -26,21 +26,20 @@ from typing import Literal
 
 import tyro
 
-from data.classes import Classes, main_task, read_class_list, restrict
+from data.classes import CLASSES, Classes, main_task, read_class_list, restrict
 from data.label_file import LabelFile
 from data.label_tables import OWN_COLUMNS, read_own
 from data.label_writing import annotations_json, own_csv
-from data.labelled import SPLITS, LabelError, LabelledClip
-from data.labels import ANNOTATIONS, read_labels
+from data.labelled import SPLITS, LabelError, LabelledClip, some
+from data.labels import ANNOTATIONS, UNUSED, classes_of, label_paths, read_labels
 from data.lazy import Lazy
-from data.splits import Ratio, assign, group_of
+from data.names import uncut
+from data.splits import Key, Ratio, assign, group_of, keys_of, united
 from tools.histogram import by_size, draw_histogram
 from tools.terminal import columns, start_logging, until_the_reader_leaves
 
 log = logging.getLogger(__name__)
-CLASSES, UNUSED = "classes.json", "unused.csv"
 WRITTEN = (*(f"{split}.csv" for split in SPLITS), UNUSED, ANNOTATIONS, CLASSES)
-SHOWN = 10  # names of what is unused; all of it is in the list
 
 
 @dataclass(frozen=True)
@@ -118,16 +117,18 @@ class Split:
 def deal(options: Options, out: Path) -> Split:
     """Read the labels and give every clip its side, the one it has in `out` if it has one."""
     check_out(options.labels, out)
-    known = Classes({}) if options.fresh else known_classes(out)
     ratio = Ratio.parse(options.ratio) if options.ratio is not None else None
     clips = read_labels(options.labels, options.label_format)
     notes = []
     if options.class_list is not None:
         clips, others = restrict(clips, read_class_list(options.class_list))
         notes.append(f"{len(others):,} clips are of classes that {options.class_list} leaves out")
+    known = known_classes(options, out, clips)
     if ratio is None:
         if not any(clip.split for clip in clips):
             raise LabelError(f"{options.labels}: names no splits; deal some: --ratio 80/10/10")
+        for fault in faults_of_own_sides(clips):
+            log.warning("%s: %s", options.labels, fault)
         return Split(clips, known.extended(clips), [*notes, *unused(clips, "the labels name none")])
     before = {} if options.fresh else sides_in(out, options.by)
     sides = assign(clips, ratio, options.by, options.seed, before)
@@ -135,8 +136,11 @@ def deal(options: Options, out: Path) -> Split:
         notes.append("the splits that the labels name were not kept; without --ratio they are")
     clips = [dataclasses.replace(clip, split=side)
              for clip, side in zip(clips, sides, strict=True)]  # fmt: skip
-    if kept := len(before.keys() & {group_of(clip, options.by) for clip in clips}):
-        notes.append(f"{kept:,} {options.by}s keep the side they have in {out}; --fresh deals "
+    groups = united(clips, options.by)
+    kept = {group for clip, group in zip(clips, groups, strict=True)
+            if not before.keys().isdisjoint(keys_of(clip, options.by))}  # fmt: skip
+    if kept:
+        notes.append(f"{len(kept):,} {options.by}s keep the side they have in {out}; --fresh deals "
                      "them anew")  # fmt: skip
     reason = "training has no clip of their class, and their video is on another side already"
     notes += [*about_groups(clips, options.by), *unused(clips, reason)]
@@ -153,34 +157,65 @@ def check_out(labels: Path, out: Path) -> None:
     """Nothing is overwritten but what this command wrote."""
     if out.exists() and not out.is_dir():
         raise LabelError(f"--out, {out}, is a file; name a folder")
-    own = labels.name in WRITTEN and labels.parent.resolve() == out.resolve()
-    if own or labels.resolve() == out.resolve():
-        raise LabelError(f"{labels} would be overwritten by its own split; name another --out")
-    for name in WRITTEN:
-        if name.endswith(".csv") and (out / name).exists():
-            file = LabelFile.read(out / name)
-            if not set(OWN_COLUMNS) <= set(file.columns):
-                raise LabelError(f"{out / name}: was not written by this command and would be "
-                                 "overwritten; name another --out")  # fmt: skip
+    for path in map(Path, label_paths(labels)):
+        inside = path.exists() and path.parent.resolve() == out.resolve()
+        if path.resolve() == out.resolve() or (inside and path.name in WRITTEN):
+            raise LabelError(f"{path} would be overwritten by its own split; name another --out")
+        if inside and path.suffix.lower() == ".csv":
+            raise LabelError(f"{path} lies in --out, where it would be in the way of whoever "
+                             "reads the lists; name another --out")  # fmt: skip
+    for path in foreign_files(out):
+        raise LabelError(f"{path}: was not written by this command and would be overwritten; "
+                         "name another --out")  # fmt: skip
 
 
-def sides_in(out: Path, by: str) -> dict[str, str]:
-    """The side of every group in a folder of lists."""
-    sides: dict[str, str] = {}
+def foreign_files(out: Path) -> list[Path]:
+    """What is called as ours and is not: lists of others, and whatever lies without our lists."""
+    lists = [out / name for name in WRITTEN if name.endswith(".csv") and (out / name).exists()]
+    others = [path for path in lists
+              if not set(OWN_COLUMNS) <= set(LabelFile.read(path).columns)]  # fmt: skip
+    if not lists and out.is_dir():
+        others = [path for name in (ANNOTATIONS, CLASSES, "classes*.png")
+                  for path in sorted(out.glob(name))]  # fmt: skip
+    return others
+
+
+def sides_in(out: Path, by: str) -> dict[Key, str]:
+    """The side of every group and every video in a folder of lists."""
+    sides: dict[Key, str] = {}
     for split in SPLITS:
         path = out / f"{split}.csv"
-        for clip in read_own(LabelFile.read(path)) if path.exists() else ():
-            group = group_of(clip, by)
-            if sides.setdefault(group, split) != split:
+        clips = read_own(LabelFile.read(path)) if path.exists() else ()
+        for key in {key for clip in clips for key in keys_of(clip, by)}:
+            if sides.setdefault(key, split) != split:
                 raise LabelError(
-                    f"{out}: {group} is in {sides[group]} and in {split}, so it was not split by "
+                    f"{out}: {key[1]} is in {sides[key]} and in {split}, so it was not split by "
                     f"{by}; name another --out, or begin anew with --fresh"
                 )
     return sides
 
 
-def known_classes(out: Path) -> Classes:
-    return Classes.load(out / CLASSES) if (out / CLASSES).exists() else Classes({})
+def known_classes(options: Options, out: Path, clips: Sequence[LabelledClip]) -> Classes:
+    """Of the lists from before, else of the labels, unless only some of their classes are taken."""
+    if not options.fresh and (out / CLASSES).exists():
+        return Classes.load(out / CLASSES)
+    if options.class_list is not None:
+        return Classes({})
+    return classes_of(options.labels, clips)
+
+
+def faults_of_own_sides(clips: Sequence[LabelledClip]) -> list[str]:
+    """What the sides that the labels name themselves do wrong."""
+    sides: dict[str, set[str]] = {}
+    for clip in clips:
+        sides.setdefault(uncut(clip.video), set()).update({clip.split} - {""})
+    torn = [video for video, of_one in sides.items() if len(of_one) > 1]
+    trained = {pair for clip in clips if clip.split == SPLITS[0] for pair in clip.targets.items()}
+    asked = {pair for clip in clips if clip.split in SPLITS[1:] for pair in clip.targets.items()}
+    new = [f"{task} {name!r}" for task, name in sorted(asked - trained)]
+    faults = [f"{len(torn):,} videos are on more than one side: {some(torn)}"][: len(torn)]
+    return faults + [f"val and test have {len(new):,} classes that train never sees: "
+                     f"{some(new)}"][: len(new)]  # fmt: skip
 
 
 def about_groups(clips: Sequence[LabelledClip], by: str) -> list[str]:
@@ -200,9 +235,7 @@ def unused(clips: Sequence[LabelledClip], reason: str) -> list[str]:
     names = [clip.video for clip in clips if not clip.split]
     if not names:
         return []
-    more = ", ..." if len(names) > SHOWN else ""
-    return [f"{len(names):,} clips are in no list but {UNUSED} ({reason}): "
-            f"{', '.join(names[:SHOWN])}{more}"]  # fmt: skip
+    return [f"{len(names):,} clips are in no list but {UNUSED} ({reason}): {some(names)}"]
 
 
 # -- writing ---------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from data.plan import HUES, KEEP, HueShift, Matrix, Noise, Placement, Plan, hue_
 from data.render import pixels
 
 # OpenCV counts in shares of whole numbers:
-FINEST = 32  # where a pixel comes from, of a pixel
 FULL = 1 << 11  # the weights of two neighbours
 WEIGHTS = 1 << 10  # the numbers of a colour matrix
 ONE = 1 << 12  # hues and saturations
@@ -104,7 +103,7 @@ def _look_up(clip: Tensor, matrix: np.ndarray, side: int) -> Tensor:
     height, width = clip.shape[2:]
     steps = np.arange(side, dtype=np.float64)
     x, y, depth = (row[0] * steps + (row[1] * steps + row[2])[:, None] for row in matrix)
-    x, y = (np.rint(at / depth * FINEST) / FINEST for at in (x, y))
+    x, y = x / depth, y / depth
     # grid_sample counts from -1 at the first pixel's edge to 1 at the last one's.
     grid = np.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], axis=-1)
     places = torch.from_numpy(grid.astype(np.float32)).to(clip.device)

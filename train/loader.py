@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -30,6 +31,9 @@ from data.views import View
 from train.device_augment import render
 
 Start = Literal["fork", "spawn", "forkserver"]
+DRAWS = "draws"  # the seed of the clips, in a state
+DIED = ("it was killed, or had too little memory or shared memory (a container's --shm-size); "
+        "fewer workers or chunks need less; the run goes on from loader.state()")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Options:
         if self.workers < 0 or self.ahead < 1:
             raise ValueError(f"workers is at least 0 and ahead at least 1, got {self.workers} "
                              f"and {self.ahead}")  # fmt: skip
+        if self.start not in (None, "fork", "spawn", "forkserver"):
+            raise ValueError(f"start is {self.start!r}; allowed: fork, spawn, forkserver")
         if self.augment not in ("workers", "device"):
             raise ValueError(f"augment is {self.augment!r}; allowed: workers, device")
 
@@ -129,6 +135,11 @@ class Loader:
         ledger: Ledger | None = None,
     ) -> None:
         self.clips, self.sampler, self.ledger = clips, sampler, ledger
+        order = sampler.order
+        if (order.clips, order.views) != (len(clips), clips.making.views):
+            raise ValueError(f"the order is of {order.clips} clips with {order.views} views, there "
+                             f"are {len(clips)} with {clips.making.views}; make it with "
+                             "Order(len(clips), views=clips.making.views)")  # fmt: skip
         self.options = options or Options()
         self.device = torch.device(self.options.device)
         self._last: Batch | None = None
@@ -139,35 +150,50 @@ class Loader:
         return len(self.sampler)
 
     def state(self) -> dict[str, object]:
-        """Where to go on if every batch that was handed out has been used."""
+        """Where to go on if every batch that this pass has handed out has been used."""
         step = self.sampler.step if self._last is None else self._last.step + 1
-        return self.sampler.state(step, self._after)
+        return {**self.sampler.state(step, self._after), DRAWS: self.clips.seed}
 
     def resume(self, state: Mapping[str, object]) -> None:
-        """Go on from a state, whatever the number of workers or ranks was."""
+        """Begin the next pass at a state, whatever the number of workers or ranks was."""
+        if state.get(DRAWS) != self.clips.seed:
+            raise ValueError(f"these clips are drawn with seed {self.clips.seed}, those of the "
+                             f"state with {state.get(DRAWS)}; give the same seed")  # fmt: skip
         self.sampler.resume(state)
         self._last, self._after = None, self.sampler.position
 
     def __iter__(self) -> Iterator[Batch]:
+        """A pass: from the beginning, or from the state that was resumed."""
+        self._last, self._after = None, self.sampler.position
         share: list[_Made] = []
-        for made in self._made():
-            if made.error:
-                raise ClipError(made.error)
-            share.append(made)
-            if made.chunk.first + len(made.chunk.keys) == made.chunk.share:
+        epoch = self._after // len(self.sampler.order)
+        try:
+            for made in self._made():
+                if made.error:
+                    raise ClipError(made.error)
+                share.append(made)
+                if made.chunk.first + len(made.chunk.keys) < made.chunk.share:
+                    continue
                 batch, share = self._join(share), []
-                self._write_down(batch, made.chunk.after)
+                epoch = self._write_down(batch, epoch)
                 self._last, self._after = batch, made.chunk.after
                 yield batch
-
-    def _write_down(self, batch: Batch, after: int) -> None:
-        """Clips that could not be read; at an epoch's end all ranks' together."""
-        if self.ledger is None:
-            return
-        self.ledger.add(batch.faults)
-        epoch = len(self.sampler.order)
-        if self.sampler.rank.number == 0 and after // epoch > self._after // epoch:
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise RuntimeError(f"{error}\n{DIED}") from error
+        if self.ledger is not None:
             merge(self.ledger.path.parent)
+
+    def _write_down(self, batch: Batch, before: int) -> int:
+        """Clips that could not be read; every rank merges all ledgers when its next epoch begins,
+        and the last one finds them whole."""
+        epoch = batch.keys[0].position // len(self.sampler.order)
+        if self.ledger is not None:
+            if epoch > before:
+                merge(self.ledger.path.parent)
+            self.ledger.add(batch.faults)
+        return epoch
 
     def _made(self) -> Iterable[_Made]:
         options = self.options
@@ -181,6 +207,7 @@ class Loader:
             worker_init_fn=_begin,
             prefetch_factor=options.ahead if options.workers else None,
             multiprocessing_context=options.start if options.workers else None,
+            generator=torch.Generator(),  # the trainer's own random numbers stay as they are
         )
 
     # -- joining ---------------------------------------------------------------------------------
@@ -212,7 +239,10 @@ class Loader:
         if len(parts) == 1 and self.device.type == "cpu":
             return parts[0]
         shape = (share[0].chunk.share, *parts[0].shape[1:])
-        whole = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        if self.device.type == "cuda":
+            whole = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        else:  # NumPy's large arrays come from huge pages where torch's do not
+            whole = torch.from_numpy(np.empty(shape, np.uint8))
         torch.cat(parts, out=whole)
         return whole.to(self.device, non_blocking=True)
 
@@ -251,7 +281,13 @@ def _begin(worker: int) -> None:
 
 
 def to_network(clips: Tensor, view: View, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 BTHWC as networks take it: float BCTHW of 0 to 1, each part by its own mean."""
+    """uint8 BTHWC as networks take it: float BCTHW of 0 to 1, each part by its own mean.
+
+    Colours stay side by side in memory (channels last), which is the quicker layout.
+    """
+    if clips.shape[2] != view.height(clips.shape[3]):
+        raise ValueError(f"clips of {len(view.parts)} parts are {view.height(clips.shape[3])} "
+                         f"high, these are {clips.shape[2]}")  # fmt: skip
     whole = clips.permute(0, 4, 1, 2, 3).to(dtype).div_(255)
     for part, square in zip(view.parts, whole.chunk(len(view.parts), dim=3), strict=True):
         if part.norm is not None:
