@@ -112,7 +112,7 @@ def draw_plan(augmentation: Augmentation, draws: Draws, size: Size) -> Plan:
                 plan = change(plan, draws, augmentation)
     plan = _jittered(plan, augmentation.jitter, draws)
     if draws.uniform(Slot.GRAYSCALE) < augmentation.grayscale:
-        plan = replace(plan, after=chain(plan.after, _saturation(0)))
+        plan = _recoloured(plan, "grey", after=_saturation(0))
     if draws.uniform(Slot.ERASE) < augmentation.erase:
         erased = Erased(erased_box(draws), ERASED_COLOUR)
         plan = replace(plan, erased=(*plan.erased, erased))
@@ -138,7 +138,7 @@ def _add(plan: Plan, draws: Draws, augmentation: Augmentation) -> Plan:
     low, high = (value * augmentation.strength for value in ADD)
     steps = [round(draws.uniform(Slot.ADD, low, high, lane=1 + colour)) for colour in range(3)]
     moved = tuple((*row[:3], float(step)) for row, step in zip(KEEP, steps, strict=True))
-    return replace(plan, before=chain(plan.before, moved))
+    return _recoloured(plan, "add {:+d} {:+d} {:+d}".format(*steps), before=moved)
 
 
 def _noise(plan: Plan, draws: Draws, augmentation: Augmentation) -> Plan:
@@ -150,7 +150,7 @@ def _noise(plan: Plan, draws: Draws, augmentation: Augmentation) -> Plan:
 def _enhance(plan: Plan, draws: Draws, augmentation: Augmentation) -> Plan:
     low, high = _stretched(ENHANCE, 1, augmentation.strength)
     factor = draws.uniform(Slot.ENHANCE, low, high, lane=1)
-    return replace(plan, before=chain(plan.before, _saturation(factor)))
+    return _recoloured(plan, f"enhance {factor:.2f}", before=_saturation(factor))
 
 
 def _motion_blur(plan: Plan, draws: Draws, augmentation: Augmentation) -> Plan:
@@ -172,7 +172,7 @@ def _hue_saturation(plan: Plan, draws: Draws, augmentation: Augmentation) -> Pla
 def _contrast(plan: Plan, draws: Draws, augmentation: Augmentation) -> Plan:
     low, high = _stretched(CONTRAST, 1, augmentation.strength)
     factor = draws.uniform(Slot.CONTRAST, low, high, lane=1)
-    return replace(plan, after=chain(plan.after, _scaled(factor, MIDDLE)))
+    return _recoloured(plan, f"contrast {factor:.2f}", after=_scaled(factor, MIDDLE))
 
 
 def _warp(plan: Plan, draws: Draws, augmentation: Augmentation) -> Plan:
@@ -233,15 +233,23 @@ def _jittered(plan: Plan, jitter: Jitter, draws: Draws) -> Plan:
     def factor(limit: float, lane: int) -> float:
         return draws.uniform(Slot.JITTER, 1 - limit, 1 + limit, lane)
 
-    after = plan.after
     if jitter.brightness:
-        after = chain(after, _scaled(factor(jitter.brightness, 0), 0))
+        by = factor(jitter.brightness, 0)
+        plan = _recoloured(plan, f"brightness {by:.2f}", after=_scaled(by, 0))
     if jitter.contrast:
-        after = chain(after, _scaled(factor(jitter.contrast, 1), MIDDLE))
+        by = factor(jitter.contrast, 1)
+        plan = _recoloured(plan, f"contrast {by:.2f}", after=_scaled(by, MIDDLE))
     if jitter.saturation:
-        after = chain(after, _saturation(factor(jitter.saturation, 2)))
-    hue = plan.hue
+        by = factor(jitter.saturation, 2)
+        plan = _recoloured(plan, f"saturation {by:.2f}", after=_saturation(by))
     if jitter.hue:
         turn = 360 * draws.uniform(Slot.JITTER, -jitter.hue, jitter.hue, lane=3)
-        hue = HueShift(turn + (hue.degrees if hue else 0), hue.saturation if hue else 0)
-    return replace(plan, after=after, hue=hue)
+        known = plan.hue or HueShift(0, 0)
+        plan = replace(plan, hue=known._replace(degrees=known.degrees + turn))
+    return plan
+
+
+def _recoloured(plan: Plan, words: str, before: Matrix = KEEP, after: Matrix = KEEP) -> Plan:
+    """With one more colour matrix, and what people call it."""
+    return replace(plan, before=chain(plan.before, before), after=chain(plan.after, after),
+                   said=(*plan.said, words))  # fmt: skip

@@ -9,7 +9,7 @@ executors (data/render.py with OpenCV, train/device_augment.py with torch) do ex
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -81,6 +81,7 @@ class Plan:
     after: Matrix = KEEP
     noise: Noise | None = None
     erased: tuple[Erased, ...] = ()
+    said: tuple[str, ...] = field(default=(), compare=False)  # what the colours are composed of
 
     def __str__(self) -> str:
         return ", ".join(_words(self)) or "as it is"
@@ -268,6 +269,8 @@ GREY = (0.299, 0.587, 0.114)  # what the eye sees of R, G, B
 
 def chain(first: Matrix, then: Matrix) -> Matrix:
     """Two colour matrices as one."""
+    if first == KEEP or then == KEEP:
+        return then if first == KEEP else first
     whole = np.vstack([np.array(then), (0, 0, 0, 1)]) @ np.vstack([np.array(first), (0, 0, 0, 1)])
     return _rows(whole[:3])
 
@@ -291,20 +294,33 @@ def _words(plan: Plan) -> list[str]:
     if plan.box != WHOLE:
         words.append("box {:.2f} {:.2f} {:.2f} {:.2f}".format(*plan.box))
     if plan.bend is not None:
-        words.append("bent " + " ".join(f"{value:.3f}" for row in plan.bend for value in row))
+        words.append(_bend_words(np.array(plan.bend)))
     if plan.flip:
         words.append("flipped")
     if plan.blur.sigma:
         words.append(f"blur {plan.blur.sigma:g}")
     if plan.blur.length:
         words.append("motion {:g} at {:.0f}° {:+.2f}".format(*plan.blur[1:]))
-    words += [f"colours {_numbers(matrix)}" for matrix in (plan.before,) if matrix != KEEP]
+    if plan.said:
+        words += plan.said
+    elif plan.before != KEEP:
+        words.append(f"colours {_numbers(plan.before)}")
     if plan.hue is not None:
         words.append(f"hue {plan.hue.degrees:+.0f}° saturation {plan.hue.saturation:+.0f}")
-    words += [f"then colours {_numbers(matrix)}" for matrix in (plan.after,) if matrix != KEEP]
+    if plan.after != KEEP and not plan.said:
+        words.append(f"then colours {_numbers(plan.after)}")
     if plan.noise is not None:
         words.append(f"noise {plan.noise.scale:.3g}" + " per frame" * plan.noise.per_frame)
     return words + [f"erased {' '.join(f'{edge:.2f}' for edge in one.box)}" for one in plan.erased]
+
+
+def _bend_words(bend: np.ndarray) -> str:
+    """A turn by its angle, anything else by where the square's corners come from."""
+    turn = bend[:2, :2]
+    if np.allclose(turn @ turn.T, np.eye(2)) and not bend[2, :2].any():
+        return f"turned {math.degrees(math.atan2(turn[0, 1], turn[0, 0])):+.1f}°"
+    corners = _map(bend, [(0, 0), (1, 0), (1, 1), (0, 1)])
+    return "corners at " + " ".join("({:.3f} {:.3f})".format(*corner) for corner in corners)
 
 
 def _numbers(matrix: Matrix) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
@@ -233,3 +234,23 @@ def test_the_crop_is_drawn_for_the_pictures_shape():
     assert tall == pytest.approx((wide[1], wide[0], wide[3], wide[2]), abs=0.5)
     assert tall != wide
     assert draw_plan(Augmentation(crop=STILL), Draws(0, 0), SIZE).box == WHOLE
+
+
+WORDS = {
+    "add": r"add [+-]\d+ [+-]\d+ [+-]\d+",
+    "enhance": r"enhance 1\.\d\d",
+    "contrast": r"contrast [01]\.\d\d",
+    "hue_saturation": r"hue [+-]\d+° saturation [+-]\d+",
+    "noise": r"noise 7\.65",
+    "motion_blur": r"motion [357] at \d+° [+-]\d\.\d\d",
+    "gaussian_blur": r"blur 0\.[123]",
+    "warp": r"(turned [+-]\d+\.\d°|corners at( \(\d\.\d{3} \d\.\d{3}\)){4})",
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_what_was_drawn_is_said_in_words(name: str):
+    alone = Augmentation(Crop("whole"), flip=0, any=1, each=1, operations=(name,))
+    for position in range(20):
+        words = str(draw_plan(alone, Draws(1, position), (340, 256)))
+        assert re.fullmatch(WORDS[name], words), words

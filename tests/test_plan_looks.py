@@ -26,6 +26,7 @@ from data.plan import (
     hue_steps,
     hue_table,
     kernel,
+    perspective,
     rotation,
 )
 
@@ -238,7 +239,13 @@ MOVED: Matrix = ((1, 0, 0, -5), (0, 1, 0, 0), (0, 0, 1, 15))
 WORDS = {
     "as it is": Plan(),
     "box 0.20 0.31 0.77 0.83, flipped": Plan(PART, flip=True),
-    "bent 0.996 0.087 -0.042 -0.087 0.996 0.045 0.000 0.000 1.000": Plan(bend=rotation(5)),
+    "turned +5.0°": Plan(bend=rotation(5)),
+    "corners at (0.100 0.000) (1.000 0.000) (1.000 0.900) (0.000 1.000)": Plan(
+        bend=perspective(((0.1, 0), (1, 0), (1, 0.9), (0, 1)))
+    ),
+    "enhance 1.30, hue +4° saturation +2": Plan(
+        before=MOVED, hue=HueShift(4, 2), said=("enhance 1.30",)
+    ),
     "blur 0.3": Plan(blur=Blur(0.3)),
     "motion 5 at 30° -0.40": Plan(blur=Blur(0, 5, 30.2, -0.4)),
     "colours 1 0 0 -5 | 0 1 0 0 | 0 0 1 15": Plan(before=MOVED),
