@@ -93,13 +93,15 @@ def truth(root: Path) -> dict[int, str]:
 WORKERS = {"none": Run(0), "one": Run(1), "two": Run(2), "eight": Run(8),
            "two, chunks of 64": Run(2, chunk=64), "spawned": Run(2, "spawn")}  # fmt: skip
 
+# Spawning takes seconds: one rank shows it.
+TOGETHER = [
+    (case, ranks) for case in WORKERS for ranks in ((1,) if case == "spawned" else (1, 2, 4))
+]
+
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-@pytest.mark.parametrize("case", WORKERS)
+@pytest.mark.parametrize(("case", "ranks"), TOGETHER)
 def test_workers_and_ranks_change_no_byte(root: Path, truth: dict[int, str], case: str, ranks: int):
-    if case == "spawned" and ranks > 1:
-        pytest.skip("spawning takes seconds; one rank shows it")
     clips = iterator_of(root, LABELS, TRAINING, SEED)
     found: dict[int, str] = {}
     lengths = set()

@@ -48,8 +48,8 @@ def test_memory_does_not_grow_with_length(minutes: int, tmp_path: Path):
         less = peak_memory(use, short, 60)
         more = peak_memory(use, long, minutes * 60)
         # Probing keeps a time for each picture, and a few arrays as long while it adds up:
-        # 5 MB an hour. All else is let go.
-        allowed = 3 * MEGABYTE + minutes * 60 * 30 * 48
+        # 5 MB an hour. All else is let go; the allocator's own pieces differ by a few MB.
+        allowed = 6 * MEGABYTE + minutes * 60 * 30 * 48
         assert more - less < allowed, f"{name}: {(more - less) / MEGABYTE:.1f} MB more"
 
 
