@@ -30,7 +30,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import cycle, product
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ from data.memory import keep_large_blocks
 from data.sampling import Sampling
 from data.store import FrameStore
 from data.table import UNITS, ClipTable, whole_videos
+from tools.bench import take_turns
 
 LENGTH, STRIDE, SIDE = 16, 2, 224
 SEED = 7
@@ -263,17 +264,7 @@ def cpu(worker: str, store: FrameStore, clips: Sequence[Clip], times: int) -> st
 def beside(workers: Sequence[str], store: FrameStore, clips: Sequence[Clip], times: int) -> str:
     """CPU seconds of every clip for every worker, clip by clip in turn and in reverse, as JSON."""
     make = {name: WORKERS[name](store, clips) for name in workers}
-    found: dict[str, list[float]] = {name: [] for name in workers}
-    for turn, clip in product(range(times + 1), clips):
-        for name in workers[:: -1 if turn % 2 else 1]:
-            start = time.process_time_ns()
-            pictures = make[name](clip)
-            taken = (time.process_time_ns() - start) / 1e9
-            assert len(pictures) == LENGTH
-            del pictures
-            if turn:
-                found[name].append(taken)
-    return json.dumps(found)
+    return json.dumps(take_turns(make, clips, times))
 
 
 def main(mode: str, workers: str, folder: str, clips: str, times: str) -> None:

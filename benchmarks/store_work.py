@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import simplejpeg
 
 from benchmarks.footage import GOPS, RATE, SMALL, loose_file, old_name, store_folder
 from data.memory import keep_large_blocks
+from tools.bench import take_turns
 
 LENGTH, STRIDE = 16, 2
 Clip = tuple[int, ...]
@@ -195,17 +195,7 @@ def beside(readers: Sequence[str], place: Path, clips: Sequence[Clip], times: in
     A neighbour on the machine who comes and goes within a second disturbs all of them alike.
     """
     read = {name: READERS[name](place, clips) for name in readers}
-    found: dict[str, list[float]] = {name: [] for name in readers}
-    for turn, clip in product(range(times + 1), clips):
-        for name in readers[:: -1 if turn % 2 else 1]:
-            start = time.process_time_ns()
-            pictures = read[name](clip)
-            taken = (time.process_time_ns() - start) / 1e9
-            assert len(pictures) == LENGTH
-            del pictures
-            if turn:
-                found[name].append(taken)
-    return json.dumps(found)
+    return json.dumps(take_turns(read, clips, times))
 
 
 def psnr(reader: str, place: Path) -> tuple[int, float]:

@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from data.clip import ClipShape
-from data.draws import WORD, Domain, raw, to_unit
+from data.draws import Domain, check_seed, raw, to_unit
 
 Tail = Literal["on", "short", "drop", "pad"]
 TAILS = ("on", "short", "drop", "pad")
@@ -95,8 +95,7 @@ class Order:
         shuffled: bool = True,
         views: int = 1,
     ) -> None:
-        if not 0 <= seed < WORD:
-            raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, got {seed}")
+        check_seed(seed)
         self.seed, self.shuffled, self.views = seed, shuffled, views
         self.skip = frozenset(skip)
         self._indices = np.array([one for one in range(clips) if one not in self.skip], np.int64)

@@ -222,17 +222,21 @@ def _look(root: Path, name: str, old: Remembered | None) -> tuple[Entry, Origin]
         return old
     try:
         with FrameStore(folder) as store:
-            meta, (width, height) = store.meta, store.size
-            levels = ",".join(str(min(size)) for size in store.levels[1:])
+            meta = store.meta
             facts = json.dumps({key: meta[key] for key in REPAIR_FACTS if key in meta})
-            entry = Entry(name, len(store), width, height, meta.get("rate", ""), levels,
-                          short_conversion(store))  # fmt: skip
             source = meta.get("source_name", ""), meta.get("source_hash", "")
-            return entry, Origin(name, *source, facts, stamp)
+            return entry_of(name, store), Origin(name, *source, facts, stamp)
     except StoreError:
         # Of a damaged one, what was known of it is kept, for python -m tools.check --repair.
         entry, origin = old or (Entry(name, 0, 0, 0, "", "", ""), Origin(name))
         return entry._replace(frames=0), origin._replace(stamp=stamp)
+
+
+def entry_of(name: str, store: FrameStore) -> Entry:
+    """What the catalogue keeps of a video."""
+    levels = ",".join(str(min(size)) for size in store.levels[1:])
+    rate = store.meta.get("rate", "")
+    return Entry(name, len(store), *store.size, rate, levels, short_conversion(store))
 
 
 def short_conversion(store: FrameStore) -> str:

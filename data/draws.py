@@ -66,10 +66,14 @@ _of_thread = threading.local()
 NOTHING = np.zeros(4, np.uint64)  # a generator's buffer that is used up
 
 
-def raw(seed: int, position: int, domain: Domain, which: int, count: int) -> np.ndarray:
-    """`count` uint64 of the stream of this seed, position, domain and number."""
+def check_seed(seed: int) -> None:
     if not 0 <= seed < WORD:
         raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, got {seed}")
+
+
+def raw(seed: int, position: int, domain: Domain, which: int, count: int) -> np.ndarray:
+    """`count` uint64 of the stream of this seed, position, domain and number."""
+    check_seed(seed)
     generator = _generator()
     generator.state = {
         "bit_generator": "Philox",

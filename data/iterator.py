@@ -30,7 +30,7 @@ from data.catalog import short_conversion
 from data.clip import ClipShape
 from data.crops import VIEWS, Crop, Views, erased_box, view_plan
 from data.display import Size
-from data.draws import WORD, Draws, Slot
+from data.draws import Draws, Slot, check_seed
 from data.ledger import Fault
 from data.plan import WHOLE, Box, Plan, pixels_shown
 from data.render import black_out, pixels, render
@@ -131,8 +131,7 @@ class ClipIterator:
         on_error: OnError = "stop",
         cache_bytes: int = 0,
     ) -> None:
-        if not 0 <= seed < WORD:
-            raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, got {seed}")
+        check_seed(seed)
         if on_error not in ("stop", "skip"):
             raise ValueError(f"on_error is {on_error!r}; allowed: stop, skip")
         self.table, self.making, self.seed, self.on_error = table, making, seed, on_error

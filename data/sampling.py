@@ -29,7 +29,6 @@ Short = Literal["loop", "hold", "mirror"]
 View = tuple[int, int]
 
 SPREAD = ("uniform", "segments")  # they take their frames from all of the passage
-NO_TIMES = np.zeros(0, np.int64)
 WIDTH = 2  # deviations from the middle of the normal distribution to where it is cut
 CUT = NormalDist().cdf(-WIDTH), NormalDist().cdf(WIDTH)
 
@@ -115,7 +114,8 @@ class Passage:
                              "least 0 and less than the stop; is its label beyond the video's "
                              "end, or shorter than a frame?")  # fmt: skip
         if self.times is not None:
-            _check_times(*self.times)
+            _check_pts(self.times.pts)
+            _check_time_base(self.times.time_base)
             if self.stop > len(self.times.pts):
                 raise ValueError(f"frames {self.first} to {self.stop} were asked for, but times "
                                  f"were given of {len(self.times.pts)}")  # fmt: skip
@@ -133,7 +133,9 @@ def passage_of(
     `first_time` is what the clock of start and stop says at pts 0. Both numbers are the same where
     no frame lies between; the caller knows the video's name and says so.
     """
-    _check_times(pts if isinstance(pts, np.ndarray) else NO_TIMES, time_base)
+    _check_time_base(time_base)
+    if isinstance(pts, np.ndarray):
+        _check_pts(pts)
     if start is not None and stop is not None and start >= stop:
         raise ValueError(f"from {start} to {stop} s is no passage; start is less than stop")
 
@@ -380,8 +382,11 @@ def _is_positive_fraction(value: object) -> bool:
     return isinstance(value, Rational) and Fraction(value) > 0
 
 
-def _check_times(pts: np.ndarray, time_base: Fraction) -> None:
+def _check_pts(pts: np.ndarray) -> None:
     if pts.ndim != 1 or pts.dtype.kind != "i":
         raise TypeError(f"times are whole numbers in one row, got {pts.dtype} {pts.shape}")
+
+
+def _check_time_base(time_base: Fraction) -> None:
     if not _is_positive_fraction(time_base):
         raise TypeError(f"a time base is a fraction above 0, got {time_base!r}")

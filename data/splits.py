@@ -9,11 +9,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from data.draws import WORD, check_seed
 from data.labelled import SPLITS, LabelError, LabelledClip
 from data.names import uncut
 
 TRAIN, VAL, TEST = SPLITS[0], 1, 2
-WORD = 1 << 64
 Class = tuple[str, str]  # task and name
 
 
@@ -114,8 +114,7 @@ def assign(
     they stood above all others. With it, rows may also be inserted, sorted or deleted; a row
     that unites groups of two sides is refused.
     """
-    if not 0 <= seed < WORD:
-        raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, got {seed}")
+    check_seed(seed)
     groups = united(clips, by)
     rows = _targets_of_rows(clips)
     dealer = _Dealer(ratio.parts, seed)

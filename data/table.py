@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from data.catalog import JPG, Catalog, short_conversion
+from data.catalog import JPG, Catalog, Entry, entry_of
 from data.classes import Classes
 from data.display import Size, fit_short_side
 from data.labelled import LabelError, LabelledClip
@@ -85,17 +85,10 @@ class ClipTable:
 
 def clip_table(catalog: Catalog, pairs: Sequence[Pair], classes: Classes) -> ClipTable:
     """A table of clips and the videos they are in."""
-    entries = [catalog[pair.name] for pair in pairs]
-    levels = sorted({entry.short_sides for entry in entries})
-    number = {sides: place for place, sides in enumerate(levels)}
-    return ClipTable(
-        root=os.path.join(catalog.dataset, JPG),
-        names=[entry.name for entry in entries],
+    table = _of_videos(os.path.join(catalog.dataset, JPG), [catalog[pair.name] for pair in pairs])
+    return replace(
+        table,
         where=[pair.clip.where for pair in pairs],
-        conversions=[entry.conversion for entry in entries],
-        sizes=np.array([entry[1:4] for entry in entries], np.int32).reshape(-1, 3),
-        levels=levels,
-        level_of=np.array([number[entry.short_sides] for entry in entries], np.int32),
         bounds=np.array([_bounds(pair) for pair in pairs], np.int64).reshape(-1, 5),
         targets={task: np.array([_target(pair.clip, task, classes) for pair in pairs], np.int64)
                  for task in classes.tasks},
@@ -106,24 +99,28 @@ def clip_table(catalog: Catalog, pairs: Sequence[Pair], classes: Classes) -> Cli
 
 def whole_videos(root: str | os.PathLike[str], names: Sequence[str]) -> ClipTable:
     """A table of videos as they are, without labels."""
-    sizes, levels, conversions = [], [], []
+    entries = []
     for name in names:
         with FrameStore(os.path.join(root, name)) as store:
-            conversions.append(short_conversion(store))
-            sizes.append((len(store), *store.size))
-            levels.append(tuple(min(size) for size in store.levels[1:]))
-    kinds = sorted(set(levels))
+            entries.append(entry_of(name, store))
+    return _of_videos(os.fspath(root), entries)
+
+
+def _of_videos(root: str, entries: Sequence[Entry]) -> ClipTable:
+    levels = sorted({entry.short_sides for entry in entries})
+    number = {sides: place for place, sides in enumerate(levels)}
+    names = [entry.name for entry in entries]
     return ClipTable(
-        root=os.fspath(root),
-        names=list(names),
-        where=list(names),
-        conversions=conversions,
-        sizes=np.array(sizes, np.int32).reshape(-1, 3),
-        levels=kinds,
-        level_of=np.array([kinds.index(one) for one in levels], np.int32),
-        bounds=np.zeros((len(names), 5), np.int64),
+        root=root,
+        names=names,
+        where=names,
+        conversions=[entry.conversion for entry in entries],
+        sizes=np.array([entry[1:4] for entry in entries], np.int32).reshape(-1, 3),
+        levels=levels,
+        level_of=np.array([number[entry.short_sides] for entry in entries], np.int32),
+        bounds=np.zeros((len(entries), 5), np.int64),
         targets={},
-        regions=np.full((len(names), 4), np.nan),
+        regions=np.full((len(entries), 4), np.nan),
     )
 
 

@@ -11,11 +11,16 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
+from typing import TypeVar
+
+Clip = TypeVar("Clip", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,24 @@ def race(contenders: Sequence[Contender], rounds: int) -> dict[str, Timing]:
     if len(set(counts.values())) != 1:
         raise RuntimeError(f"the contenders did not do the same work: {counts}")
     return {name: Timing(counts[name], tuple(seconds)) for name, seconds in times.items()}
+
+
+def take_turns(
+    make: Mapping[str, Callable[[Clip], Sized]], clips: Sequence[Clip], times: int
+) -> dict[str, list[float]]:
+    """CPU seconds of every clip for every contender in this process, clip by clip in turn and in
+    reverse, once to warm up and then `times` times. A clip is a sequence, and gives as much."""
+    found: dict[str, list[float]] = {name: [] for name in make}
+    for turn, clip in product(range(times + 1), clips):
+        for name in list(make)[:: -1 if turn % 2 else 1]:
+            start = time.process_time_ns()
+            pictures = make[name](clip)
+            taken = (time.process_time_ns() - start) / 1e9
+            assert len(pictures) == len(clip)
+            del pictures
+            if turn:
+                found[name].append(taken)
+    return found
 
 
 def run_once(command: Sequence[str]) -> tuple[int, float]:

@@ -125,7 +125,7 @@ class _Workshop(Dataset[_Made]):
 
 
 class Loader:
-    """Batches from a sampler, made by workers. Iterating goes on where the sampler stands."""
+    """Batches from a sampler, made by workers. Every pass begins where the sampler stands."""
 
     def __init__(
         self,
