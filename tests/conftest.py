@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,9 +38,15 @@ def _isolated_random_state() -> Iterator[None]:
     before, numpy_before = random.getstate(), np.random.get_state()
     random.seed(0)
     np.random.seed(0)
+    torch = sys.modules.get("torch")  # most tests do without it
+    torch_before = torch and torch.get_rng_state()
+    if torch:
+        torch.manual_seed(0)
     yield
     random.setstate(before)
     np.random.set_state(numpy_before)
+    if torch:
+        torch.set_rng_state(torch_before)
 
 
 class _Complaints(logging.Handler):

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 NAMES = ("check", "convert", "demo", "export", "probe", "show", "split")
-COMMANDS = [f"tools.{name}" for name in NAMES]
+COMMANDS = [*(f"tools.{name}" for name in NAMES), "network"]
 PROMISED = ["setup", "demo", "test", "test-slow", "test-gpu", "check", "bench", "help"]
 
 

@@ -1,0 +1,105 @@
+"""What a network is made of, layer by layer, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from network.count import CONVENTION, macs, macs_by_module, on_meta, parameters
+from network.model import Network
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One line of a summary."""
+
+    path: str
+    kind: str
+    shape: tuple[int, ...]
+    """Of what it gives, with the batch of one; empty where that is no single tensor."""
+    parameters: int
+    macs: int
+
+
+def layers(network: nn.Module, frames: int, size: int, depth: int) -> list[Layer]:
+    """Every module down to so many levels below the network, in the order in which they end."""
+    network = on_meta(network)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path, inner in _shown(network, depth):
+        inner.register_forward_hook(_noting(shapes, path))
+    counts = macs_by_module(network, frames, size, size)
+    return [
+        Layer(
+            path,
+            type(inner).__name__,
+            shape,
+            parameters(inner),
+            sum(counts.get(path, {}).values()),
+        )
+        for path, shape in shapes.items()
+        for inner in (network.get_submodule(path),)
+    ]
+
+
+def _shown(network: nn.Module, depth: int) -> Iterator[tuple[str, nn.Module]]:
+    for path, inner in network.named_modules():
+        if path and path.count(".") < depth and parameters(inner):
+            yield path, inner
+
+
+def _noting(shapes: dict[str, tuple[int, ...]], path: str) -> Callable[..., None]:
+    def note(_module: nn.Module, _given: Any, made: Any) -> None:
+        shapes[path] = tuple(made.shape) if isinstance(made, Tensor) else ()
+
+    return note
+
+
+def summary(network: Network, frames: int, size: int, depth: int = 3) -> str:
+    """The layers as a table, and the sums."""
+    found = layers(network, frames, size, depth)
+    rows = [("layer", "kind", "gives", "parameters", "GMACs")] + [
+        (_indented(layer.path), layer.kind, "x".join(map(str, layer.shape)) or "-",
+         f"{layer.parameters:,}", gigas(layer.macs))
+        for layer in _parents_first(found)
+    ]  # fmt: skip
+    cost = gigas(macs(network, frames, size))
+    return (
+        f"{network.name}, one clip of {frames}x{size}x{size}\n\n{aligned(rows, right=(3, 4))}\n\n"
+        f"{parameters(network):,} parameters, {cost} GMACs. It takes {network.takes}.\n{CONVENTION}"
+    )
+
+
+def _parents_first(found: list[Layer]) -> list[Layer]:
+    """As they are written in the network's description: a module before its parts."""
+    ended = {layer.path: at for at, layer in enumerate(found)}
+
+    def first_end(layer: Layer) -> tuple[int, int]:
+        inside = [at for path, at in ended.items() if f"{path}.".startswith(f"{layer.path}.")]
+        return min(inside), layer.path.count(".")
+
+    return sorted(found, key=first_end)
+
+
+def _indented(path: str) -> str:
+    *above, name = path.split(".")
+    return "  " * len(above) + name
+
+
+def gigas(count: int) -> str:
+    return f"{count / 1e9:,.3f}"
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Rows as columns, the first row underlined, numbers to the right."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = (cell.rjust(width) if at in right else cell.ljust(width)
+                 for at, (cell, width) in enumerate(zip(row, widths, strict=True)))  # fmt: skip
+        return "  ".join(cells).rstrip()
+
+    head, *body = rows
+    return "\n".join([line(head), "  ".join("─" * width for width in widths), *map(line, body)])
