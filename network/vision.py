@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import video
 from torchvision.models.video.mvit import MViT
+from torchvision.models.video.swin_transformer import ShiftedWindowAttention3d
 from torchvision.ops import StochasticDepth
 
 from network.heads import Tasks
@@ -69,11 +70,33 @@ def swin3d_t(
     takes.check("swin3d_t", frames, size, size)
     model = video.swin3d_t()
     _spread_drop_path(model, drop_path)
+    for layer in model.modules():
+        if isinstance(layer, ShiftedWindowAttention3d):
+            layer.__class__ = WindowAttention
     module = _chain(model, ("patch_embed", "pos_drop", "features", "norm"), Mean((1, 2, 3)))
     stages = (("patch_embed", "features.0"), ("features.1", "features.2"),
               ("features.3", "features.4"), ("features.5", "features.6", "norm"))  # fmt: skip
     backbone = Backbone(module, model.num_features, takes, stages, (("head", ""),))
     return Network("swin3d_t", backbone, tasks, dropout)
+
+
+class WindowAttention(ShiftedWindowAttention3d):
+    """torchvision's, but for windows that are lower or narrower than those of the table.
+
+    Such are all of the last stage's below 224 pixels. torchvision takes the first rows of the
+    index there, which are other places; here they are the window's own, so that what is learned
+    at one size is true at another.
+    """
+
+    def get_relative_position_bias(self, window_size: list[int]) -> Tensor:
+        frames, height, width = (
+            torch.arange(side, device=self.relative_position_bias_table.device)
+            for side in window_size
+        )
+        rows = (frames[:, None, None] * self.window_size[1] + height[:, None]) * self.window_size[2]
+        places = (rows + width).flatten()
+        index = self.relative_position_index[places[:, None], places]
+        return self.relative_position_bias_table[index].permute(2, 0, 1).unsqueeze(0)
 
 
 def _mvit(

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models import video
 from torchvision.models.video.mvit import MSBlockConfig, MViT
+from torchvision.models.video.swin_transformer import ShiftedWindowAttention3d
 from torchvision.ops import StochasticDepth
 
 from network import vision
@@ -104,18 +105,31 @@ def draw(model):
 
 SHAPES = [
     ("r3d_18", 8, 32), ("r3d_18", 3, 41), ("mc3_18", 8, 32), ("r2plus1d_18", 8, 32),
-    ("s3d", 21, 209), ("swin3d_t", 8, 64), ("swin3d_t", 3, 50),
-    ("swin3d_t", 18, 32),
+    ("s3d", 21, 209), ("swin3d_t", 3, 224),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "frames", "size"), SHAPES)
 def test_it_says_what_torchvisions_own_says(name, frames, size, built):
     theirs = draw(getattr(video, name)(num_classes=5))
-    network, clip = built(name), clips(frames, size, batch=1 if name == "s3d" else 2)
+    network, clip = built(name), clips(frames, size, batch=1 if size > 200 else 2)
     network.load_state_dict(renamed(theirs.state_dict(), name))
     with torch.no_grad():
         close(network(clip), theirs(clip))
+
+
+@pytest.mark.parametrize("window", [(8, 7, 7), (3, 7, 7), (8, 4, 7), (2, 7, 3), (1, 1, 1)])
+def test_places_of_small_windows_are_as_far_apart_as_they_are(window):
+    """torchvision's own are right for whole windows and for those that are only shorter."""
+    layer = draw(ShiftedWindowAttention3d(4, [8, 7, 7], [0, 0, 0], 2))
+    theirs = layer.get_relative_position_bias(list(window))
+    layer.__class__ = vision.WindowAttention
+    ours = layer.get_relative_position_bias(list(window))
+    table = layer.relative_position_bias_table.unflatten(0, (15, 13, 13))
+    places = torch.cartesian_prod(*map(torch.arange, window)).reshape(-1, 3)
+    away = places[:, None] - places + torch.tensor([7, 6, 6])
+    assert torch.equal(ours[0], table[tuple(away.unbind(-1))].permute(2, 0, 1))
+    assert torch.equal(ours, theirs) == (window[1:] in ((7, 7), (1, 1)))
 
 
 # -- pools ----------------------------------------------------------------------------------------
