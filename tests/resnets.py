@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -57,11 +56,3 @@ def recurrent(network, recursion):
             size = module.lstm.hidden_size
             module.lstm = recursion(size, size, num_layers=2, batch_first=True)
     return network
-
-
-def one_thread() -> Iterator[None]:
-    """On tensors this small, threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

@@ -5,14 +5,7 @@ import torch
 
 from network.bninception import LEAST_SIZE, BNInception
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small are faster without company."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # Every convolution of the published files: name, channels in, channels out, kernel.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -25,13 +24,7 @@ SIZES: list[Size] = [(340, 256), (256, 340), (97, 61)]
 SIDES = [80, 112, 224]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """For pictures this small several threads wait longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def on_cpu(frames: np.ndarray, plan: Plan, side: int) -> np.ndarray:

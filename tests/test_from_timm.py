@@ -10,14 +10,7 @@ from torch import nn
 from network.from_timm import stages_of
 from tests.framenets import build, clip_of, on_meta
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small are faster without company."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_vit"])

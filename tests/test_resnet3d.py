@@ -19,14 +19,13 @@ from tests.resnets import (
     Backwards,
     Echo,
     clips,
-    one_thread,
     recurrent,
     tiny,
 )
 
 every_form = pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
 both_kinds = pytest.mark.parametrize("kind", KINDS)
-_one_thread = pytest.fixture(autouse=True, scope="module")(one_thread)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def settled(network):

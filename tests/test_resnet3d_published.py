@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from network.count import macs, parameters
 from network.resnet3d import BLOCKS, Plan, plain_basic, plain_deep, srtg_basic, srtg_deep
 from tests import resnets
-from tests.resnets import FORMS, KINDS, clips, one_thread, tiny
+from tests.resnets import FORMS, KINDS, clips, tiny
 
 MAKERS = {
     (False, False): plain_basic,
@@ -21,7 +21,7 @@ MAKERS = {
     (True, True): srtg_deep,
 }
 both_kinds = pytest.mark.parametrize("kind", KINDS)
-_one_thread = pytest.fixture(autouse=True, scope="module")(one_thread)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def named(name, **options):

@@ -13,10 +13,10 @@ from torch import nn
 from network.heads import Heads
 from network.model import Backbone, Takes
 from network.srtg import SqueezeAndRecursion, SrtgNetwork, correspond
-from tests.resnets import Backwards, Echo, one_thread
+from tests.resnets import Backwards, Echo
 
 FRAMES, WIDTH = 8, 16
-_one_thread = pytest.fixture(autouse=True, scope="module")(one_thread)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def block(recursion=nn.LSTM, gates=True):

@@ -12,14 +12,7 @@ from network.difference import rgb_to_difference, stacks_of
 from network.non_local import NonLocal
 from network.temporal_shift import ShiftedConv2d, TemporalShift, shifted
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small are faster without company."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # -- the shift ------------------------------------------------------------------------------------
