@@ -97,8 +97,6 @@ def _refuse_what_is_of_one(options: Options) -> None:
 def of_one(name: str, options: Options) -> str:
     """Its layers, or what of its weights would be loaded."""
     entry = entry_of(name)
-    frames = entry.usual[0] if options.frames is None else options.frames
-    size = entry.usual[1] if options.size is None else options.size
     if options.depth < 1:
         raise ValueError(f"depth is 1 or more levels of layers, got {options.depth}")
     given: dict[str, Any] = {
@@ -106,19 +104,24 @@ def of_one(name: str, options: Options) -> str:
         for choice, value in asdict(options.choices).items()
         if value is not None and value is not False
     }
+    usual = entry.usual_with(given)
+    frames = usual[0] if options.frames is None else options.frames
+    size = usual[1] if options.size is None else options.size
     loading = options.loading
-    with torch.device("cpu" if loading.weights else "meta"):
+    if loading.weights is None and loading != Loading(freeze=loading.freeze):
+        raise ValueError("--inflate, --strict and --allow-partial say how --weights are loaded; "
+                         "name some")  # fmt: skip
+    with torch.device("meta" if loading.weights is None else "cpu"):
         network = build(name, options.classes, frames, size, **given)
-    if loading.weights or loading.freeze != "none":
+    if loading.weights is not None or loading.freeze != "none":
         return tried_on(network, loading)
-    told = ", ".join(f"{option}={default}" for option, default in entry.options.items())
-    layers = summary(network, frames, size, options.depth)
-    return f"{layers}\nIts options, if nothing is said: {told}."
+    told = ", ".join(f"{option}={value}" for option, value in (entry.options | given).items())
+    return f"{summary(network, frames, size, options.depth)}\nIts options: {told}."
 
 
 def tried_on(network: Network, loading: Loading) -> str:
     said = []
-    if loading.weights:
+    if loading.weights is not None:
         report = load(
             network,
             loading.weights,

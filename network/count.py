@@ -43,8 +43,9 @@ def macs_by_module(
             inner.forward = partial(_products, inner)  # type: ignore[assignment]
     clip = torch.empty(1, 3, frames, height, width, device="meta")
     counter = FlopCounterMode(display=False)
+    # Nothing asks for a gradient, or the counter looks for where it would come from.
     with torch.no_grad(), counter:
-        module.eval()(clip)
+        module.eval().requires_grad_(False)(clip)
     root = type(module).__name__
     counts = {path: found for path, found in counter.get_flop_counts().items() if path != root}
     return {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from network.consensus import Average, Consensus, Maximum, Relation
@@ -55,8 +56,21 @@ class FrameNetwork(Network):
         for module in self.backbone.modules():
             if hasattr(module, ROWS):
                 setattr(module, ROWS, count)
-        features = self.backbone(frames.flatten(0, 1))
+        features = self._seen(frames.flatten(0, 1))
         return self.consensus.gather(features.unflatten(0, (-1, count)))
+
+    def _seen(self, pictures: Tensor) -> Tensor:
+        """Some of timm's networks fail at sizes that they are said to take."""
+        if not self.name.startswith(TIMM) or torch.compiler.is_compiling():
+            return self.backbone(pictures)
+        try:
+            return self.backbone(pictures)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, AssertionError) as error:
+            height, width = pictures.shape[2:]
+            raise ValueError(f"{self.name} fails with pictures of {height}x{width} ({error}); "
+                             "multiples of 32 suit most networks") from error  # fmt: skip
 
     def logits(self, features: Tensor) -> Output:
         said = self.heads(features)

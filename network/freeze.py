@@ -10,7 +10,8 @@ from torch.nn import Parameter
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from network.model import Network
-from network.norm import batchnorms, hold
+from network.norm import STATISTICS, batchnorms, hold, release
+from network.weights import Report
 
 WHAT = "none, batchnorm, stages:N, backbone, all-but-head"
 PLACES = frozenset(("token", "pos", "position"))
@@ -24,12 +25,19 @@ def freeze(network: Network, what: str) -> None:
     `batchnorm` is every batch norm, `stages:N` the first N stages, `backbone` all of it,
     `all-but-head` also what some families have between it and the heads, `none` nothing. A frozen
     batch norm keeps its statistics too, whoever calls `train()`, and so does its copy. Load weights
-    and convert norms first.
+    and convert norms first. `thaw` undoes it.
     """
     for part in _parts(network, what):
         part.requires_grad_(False)
         if isinstance(part, nn.Module):
             hold(batchnorms(part))
+
+
+def thaw(network: nn.Module) -> None:
+    """Let all of the network learn again, whatever was frozen or held; batch norms come back to
+    training at the next `train()`."""
+    release(batchnorms(network))
+    network.requires_grad_(True)
 
 
 def _parts(network: Network, what: str) -> Iterable[nn.Module | Parameter]:
@@ -70,13 +78,14 @@ def parameter_groups(
     lr: float,
     *,
     weight_decay: float,
-    loaded: Collection[str] = (),
+    loaded: Collection[str] | Report = (),
     fine_tune: float = 1.0,
     no_decay: bool = True,
 ) -> list[dict[str, Any]]:
     """Every parameter that learns, once, in groups as torch's optimisers take them.
 
-    Weights that were loaded (a report's `loaded`) learn at `fine_tune` times the rate of new ones.
+    Weights that were loaded (`load`'s report, or their names) learn at `fine_tune` times the rate
+    of new ones, also where the network is wrapped or compiled by now.
     Unless `no_decay` is off, biases, norms and tokens and tables of positions keep their size:
     weight decay is for what multiplies features. `lr_scale` is for schedules: a group's rate is
     the schedule's times this.
@@ -84,13 +93,19 @@ def parameter_groups(
     if not 0 < fine_tune <= 1:
         raise ValueError("loaded weights learn at more than 0 and at most 1 times the rate of new "
                          f"ones, got {fine_tune}; freeze what is not to learn")  # fmt: skip
-    learning = [(name, one) for name, one in network.named_parameters() if one.requires_grad]
+    names = _loaded_names(network, loaded.loaded if isinstance(loaded, Report) else loaded)
+    if fine_tune != 1 and not names:
+        raise ValueError(f"loaded weights are to learn at {fine_tune} times the rate and none are "
+                         "named: give the report of load() as loaded, or leave fine_tune "
+                         "out")  # fmt: skip
+    learning = [(_plain(name), one) for name, one in network.named_parameters()
+                if one.requires_grad]  # fmt: skip
     if not learning:
         raise ValueError("there is nothing to train: all parameters are frozen")
     groups = []
     for is_loaded, is_kept in ((True, False), (True, True), (False, False), (False, True)):
         members = [one for name, one in learning
-                   if (name in loaded) == is_loaded
+                   if (name in names) == is_loaded
                    and (no_decay and _keeps_its_size(name, one)) == is_kept]  # fmt: skip
         scale = fine_tune if is_loaded else 1.0
         groups.append({
@@ -101,6 +116,23 @@ def parameter_groups(
             "weight_decay": 0.0 if is_kept else weight_decay,
         })  # fmt: skip
     return [group for group in groups if group["params"]]
+
+
+def _loaded_names(network: nn.Module, loaded: Collection[str]) -> frozenset[str]:
+    own = {_plain(name) for name in network.state_dict()}
+    names = frozenset(map(_plain, loaded))
+    # Statistics may have been loaded and then left out, by norms that keep none.
+    unknown = sorted(name for name in names - own if not name.endswith(STATISTICS))
+    if unknown:
+        raise ValueError(f"{len(unknown)} of the loaded weights are not in the network, such as "
+                         f"{unknown[0]}; give the report of loading into this one")  # fmt: skip
+    return names
+
+
+def _plain(name: str) -> str:
+    """Without what DistributedDataParallel and compiling put before it, or in it."""
+    path = [part for part in name.split(".") if part != "_orig_mod"]
+    return ".".join(path[1:] if path[0] == "module" else path)
 
 
 def _keeps_its_size(name: str, parameter: Parameter) -> bool:

@@ -48,6 +48,17 @@ def timm_backbone(name: str, channels: int, size: int) -> Backbone:
     return Backbone(model, _width(name, model, channels, size), takes, stages_of(model), heads)
 
 
+def usual_size(name: str, free: int) -> int:
+    """What the network was published for where it takes one size only, `free` where it takes
+    any; and for names that are none, which are refused when they are built."""
+    import timm
+
+    if name.partition(".")[0] not in timm.list_models():
+        return free
+    configuration: Any = timm.get_pretrained_cfg(name)
+    return configuration.input_size[1] if configuration.fixed_input_size else free
+
+
 def _configuration(name: str) -> Any:
     import timm  # takes a second, and only these networks need it
 
@@ -97,7 +108,9 @@ def _width(name: str, model: nn.Module, channels: int, size: int) -> int:
     try:
         with torch.no_grad():
             features = model.eval()(torch.zeros(1, channels, size, size, device=given.device))
-    except (RuntimeError, AssertionError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # timm's networks fail in many ways at sizes they were not made for
         raise ValueError(f"timm:{name} cannot take pictures of {size}x{size} ({error}); try the "
                          "size it was published for") from error  # fmt: skip
     model.train(training)
@@ -113,7 +126,9 @@ def stages_of(model: Any) -> tuple[tuple[str, ...], ...]:
     from timm.models import group_parameters
 
     if not hasattr(model, "group_matcher"):
-        return tuple((name,) for name, child in model.named_children() if _weights(child))
+        first, *others = ((name,) for name, child in model.named_children() if _weights(child))
+        own = [name for name, _ in model.named_parameters(recurse=False)]  # tokens and positions
+        return ((*first, *own), *others)
     groups = group_parameters(model, model.group_matcher(coarse=True), reverse=True)
     stages: dict[int, list[str]] = {group: [] for group in sorted(set(groups.values()))}
     for path, group in _whole(model, "", groups):

@@ -24,8 +24,8 @@ BLOCK = re.compile(r"(.+\.)(conv|bn)(\d)(\..+)")
 
 def inflated(state: dict[str, Tensor], network: Network, how: str = "mean") -> dict[str, Tensor]:
     """Weights of a 2D network as the 3D network has them and under its names; the names are
-    those of torchvision's and timm's ResNets, or the 3D network's own. What has no counterpart
-    is handed through as it is."""
+    those of torchvision's and timm's ResNets (of our own networks of them too), or the 3D
+    network's own. What has no counterpart is handed through as it is."""
     if how not in HOWS:
         raise ValueError(f"kernels are inflated by {' or '.join(HOWS)}, got {how!r}")
     own = network.state_dict()
@@ -35,11 +35,20 @@ def inflated(state: dict[str, Tensor], network: Network, how: str = "mean") -> d
     if not any(tensor.ndim == 4 for tensor in state.values()):
         raise ValueError(f"there are no 2D kernels to inflate for {network.name}; load these "
                          "weights without inflation")  # fmt: skip
+    if any(_is_over_time_alone(tensor.shape) for tensor in own.values()):
+        raise ValueError(f"{network.name} sees space and time by kernels apart, (2+1)D, and "
+                         "kernels of pictures cannot be inflated to those; build a network of "
+                         "whole 3D kernels, or load weights of its own")  # fmt: skip
     grown = {}
     for name, tensor in state.items():
-        new = next((one for one in _names_in_3d(name) if one in own), name)
+        plain = name.removeprefix("backbone.")  # of our own networks of pictures
+        new = next((one for one in _names_in_3d(plain) if one in own), name)
         grown[new] = _grown(tensor, own[new].shape, how) if new in own else tensor
     return grown
+
+
+def _is_over_time_alone(kernel: torch.Size) -> bool:
+    return len(kernel) == 5 and kernel[2] > 1 and kernel[3:] == (1, 1)
 
 
 def _grown(kernel: Tensor, wanted: torch.Size, how: str) -> Tensor:

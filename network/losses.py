@@ -30,18 +30,29 @@ class Losses:
     """The means by task, each times its task's weight, summed: what is trained on."""
     by_task: dict[str, Tensor]
     """The mean over what counts, 0 where nothing does."""
+    sums: dict[str, Tensor]
+    """What each mean was made of: the weighted sum of the losses."""
     counts: dict[str, Tensor]
     """What each mean was divided by: the sum of the weights."""
     task_weights: dict[str, float]
 
-    def over(self, counts: Mapping[str, Tensor]) -> Tensor:
+    def over(self, counts: Mapping[str, Tensor | float]) -> Tensor:
         """The total as this batch's share of a larger one that has these counts: the shares of
-        all ranks, or of all parts of a step, sum to the total of the whole."""
-        parts = [
-            weight * self.by_task[task] * (self.counts[task] / _not_zero(counts[task]))
-            for task, weight in self.task_weights.items()
-        ]
-        return torch.stack(parts).sum()
+        all ranks, or of all parts of a step, sum to the total of the whole.
+
+        `Criterion.counts` tells a part's counts before its forward: sum them over all parts of
+        the step and all ranks. DistributedDataParallel takes the mean of the ranks' gradients, so
+        there a share is multiplied by the number of ranks before its backward.
+        """
+        if counts.keys() != self.sums.keys():
+            raise ValueError(f"counts are given for {', '.join(counts) or 'no task'}; the tasks "
+                             f"are {', '.join(self.sums)}, each with the sum of its counts over "
+                             "all ranks and parts of the step")  # fmt: skip
+        means = {
+            name: _mean(one, torch.as_tensor(counts[name], device=one.device))
+            for name, one in self.sums.items()
+        }
+        return _total(means, self.task_weights)
 
 
 class Criterion(nn.Module):
@@ -59,9 +70,10 @@ class Criterion(nn.Module):
         loss: LossKind = "ce",
         *,
         gamma: float = 2.0,
-        class_weights: Mapping[str, Tensor] | None = None,
+        class_weights: Tensor | Mapping[str, Tensor] | None = None,
     ) -> None:
-        """`gamma` is how much focal loss turns away from what is already easy (0: not at all)."""
+        """`gamma` is how much focal loss turns away from what is already easy (0: not at all);
+        `class_weights` are one number a class, by task where the tasks have names."""
         super().__init__()
         if loss not in get_args(LossKind):
             raise ValueError(f"loss is {loss!r}; allowed: {', '.join(get_args(LossKind))}")
@@ -70,7 +82,7 @@ class Criterion(nn.Module):
         self.tasks = tasks_of(tasks)
         self.loss = loss
         self.gamma = gamma if loss == "focal" else 0.0
-        given = dict(class_weights or {})
+        given = {} if class_weights is None else _by_name("class weights", class_weights)
         _same_names("class weights", given, self.tasks, all_of_them=False)
         for name, task in self.tasks.items():
             self.register_buffer(f"of_{name}", _class_weights(name, task, given.get(name)),
@@ -82,37 +94,64 @@ class Criterion(nn.Module):
         targets: Tensor | Mapping[str, Tensor],
         weights: Tensor | None = None,
     ) -> Losses:
-        outputs, targets = _by_name(outputs), _by_name(targets)
+        outputs, targets = _by_name("outputs", outputs), _by_name("targets", targets)
         _same_names("outputs", outputs, self.tasks)
         _same_names("targets", targets, self.tasks)
-        by_task, counts = {}, {}
+        sums, counts = {}, {}
         for name, task in self.tasks.items():
             logits = _checked_logits(name, task, outputs[name])
-            total, counts[name] = self._sum(name, logits, targets[name], weights)
-            by_task[name] = total / _not_zero(counts[name])
+            sums[name], counts[name] = self._sum(name, logits, targets[name], weights)
+        by_task = {name: _mean(one, counts[name]) for name, one in sums.items()}
         task_weights = {name: task.weight for name, task in self.tasks.items()}
-        parts = [weight * by_task[name] for name, weight in task_weights.items()]
-        return Losses(torch.stack(parts).sum(), by_task, counts, task_weights)
+        return Losses(_total(by_task, task_weights), by_task, sums, counts, task_weights)
+
+    def counts(
+        self, targets: Tensor | Mapping[str, Tensor], weights: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The counts that the losses of these targets will have, known before any forward: summed
+        over all parts of a step and all ranks, they are what `Losses.over` takes."""
+        targets = _by_name("targets", targets)
+        _same_names("targets", targets, self.tasks)
+        found = {}
+        for name, task in self.tasks.items():
+            clips = targets[name].shape[:1].numel()
+            like = torch.zeros(clips, task.classes, device=targets[name].device)
+            _, entries, wanted = self._weighed(name, like, targets[name], weights)
+            found[name] = self._count(name, entries, wanted)
+        return found
 
     def _sum(
         self, name: str, logits: Tensor, target: Tensor, weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The weighted sum of one task's losses, and the sum of the weights."""
         task = self.tasks[name]
-        clip_weights = _clip_weights(name, logits, weights)
-        _check_clips(name, logits, target)
-        wanted, known = _wanted(name, task, target.to(logits.device))
-        counting = known & (clip_weights != 0).unsqueeze(1)
+        counting, entries, wanted = self._weighed(name, logits, target, weights)
         # A loss of no weight is not enough: its gradient is 0 x infinity where logits overflow.
         logits = torch.where(counting, logits, 0.0)
-        wanted = wanted.to(logits.dtype)
+        spread = 2 if task.multiple else task.classes
+        smooth = wanted * (1 - task.smoothing) + task.smoothing / spread
+        if self._is_binary(name):
+            losses = entries * binary_loss(logits, smooth, self.gamma)
+        else:
+            losses = class_loss(logits, entries * smooth, self.gamma)
+        return losses.sum(), self._count(name, entries, wanted)
+
+    def _weighed(
+        self, name: str, logits: Tensor, target: Tensor, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Which logits count, what each one's loss weighs, and how much of each class is wanted."""
+        clip_weights = _clip_weights(name, logits, weights)
+        _check_clips(name, logits, target)
+        wanted, known = _wanted(name, self.tasks[name], target.to(logits.device))
+        counting = known & (clip_weights != 0).unsqueeze(1)
         entries = clip_weights.unsqueeze(1) * counting * self._class_weights(name, logits)
-        if self.loss == "bce" or task.multiple:
-            spread = 2 if task.multiple else task.classes
-            smooth = wanted * (1 - task.smoothing) + task.smoothing / spread
-            return (entries * binary_loss(logits, smooth, self.gamma)).sum(), entries.sum()
-        smooth = wanted * (1 - task.smoothing) + task.smoothing / task.classes
-        return (entries * class_loss(logits, smooth, self.gamma)).sum(), (entries * wanted).sum()
+        return counting, entries, wanted.to(logits.dtype)
+
+    def _count(self, name: str, entries: Tensor, wanted: Tensor) -> Tensor:
+        return entries.sum() if self._is_binary(name) else (entries * wanted).sum()
+
+    def _is_binary(self, name: str) -> bool:
+        return self.loss == "bce" or self.tasks[name].multiple
 
     def _class_weights(self, name: str, like: Tensor) -> Tensor:
         given = self.get_buffer(f"of_{name}")
@@ -121,7 +160,8 @@ class Criterion(nn.Module):
 
 def class_loss(logits: Tensor, wanted: Tensor, gamma: float = 0.0) -> Tensor:
     """Cross entropy of a softmax, the part of each class; focal where gamma is not 0."""
-    logs = logits.log_softmax(1)
+    # A class that is not wanted may be ruled out, by a logit of minus infinity.
+    logs = torch.where(wanted != 0, logits.log_softmax(1), 0.0)
     losses = -wanted * logs
     return losses * _off_target(-torch.expm1(logs), gamma) if gamma else losses
 
@@ -140,15 +180,26 @@ def _off_target(miss: Tensor, gamma: float) -> Tensor:
     return miss.clamp(min=torch.finfo(miss.dtype).eps) ** gamma
 
 
-def _not_zero(count: Tensor) -> Tensor:
-    return torch.where(count > 0, count, 1.0)
+def _mean(total: Tensor, count: Tensor) -> Tensor:
+    # Classes of no weight have a loss all the same where labels are smoothed.
+    # A count of NaN is no count of nothing.
+    return torch.where(count == 0, 0.0, total / torch.where(count == 0, 1.0, count))
 
 
-def _by_name(values: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    return {ONLY: values} if isinstance(values, Tensor) else values
+def _total(means: Mapping[str, Tensor], task_weights: Mapping[str, float]) -> Tensor:
+    return torch.stack([weight * means[name] for name, weight in task_weights.items()]).sum()
 
 
 # -- what is given, refused in a sentence or brought into one form --------------------------------
+
+
+def _by_name(what: str, values: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    named = values if isinstance(values, Mapping) else {ONLY: values}
+    for name, value in named.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{what} of {name} are a tensor, got {type(value).__name__}; "
+                             "torch.as_tensor makes one of numbers")  # fmt: skip
+    return named
 
 
 def _same_names(
@@ -165,9 +216,13 @@ def _same_names(
 def _class_weights(name: str, task: Task, given: Tensor | None) -> Tensor:
     if given is None:
         return torch.ones(task.classes)
-    if given.shape != (task.classes,) or not given.is_floating_point() or (given < 0).any():
+    if given.shape != (task.classes,) or not given.is_floating_point():
         raise ValueError(f"class weights of {name} are {task.classes} floats of 0 or more, got "
                          f"{given.dtype} {tuple(given.shape)}")  # fmt: skip
+    wrong = given[~(given.isfinite() & (given >= 0))]
+    if len(wrong):
+        raise ValueError(f"class weights of {name} are finite and 0 or more, got "
+                         f"{wrong[0].item():g}; a class without weight has 0")  # fmt: skip
     return given.detach().clone()
 
 
@@ -183,6 +238,8 @@ def _clip_weights(name: str, logits: Tensor, weights: Tensor | None) -> Tensor:
     clips = logits.shape[0]
     if weights is None:
         return logits.new_ones(clips)
+    if not isinstance(weights, Tensor):
+        raise ValueError(f"weights are a tensor of one float a clip, got {type(weights).__name__}")
     if weights.shape != (clips,) or not weights.is_floating_point():
         raise ValueError(f"weights are one float of each of the {clips} clips, got "
                          f"{weights.dtype} {tuple(weights.shape)}")  # fmt: skip
@@ -208,7 +265,10 @@ def _indices(name: str, task: Task, target: Tensor) -> tuple[Tensor, Tensor]:
             raise ValueError(f"targets of {name} are 0 to {task.classes - 1}, or -1 for no label, "
                              f"got {least if least < -1 else most}")  # fmt: skip
     target = target.unsqueeze(1)
-    return target == torch.arange(task.classes, device=target.device), target >= 0
+    wanted = (target == torch.arange(task.classes, device=target.device)).float()
+    # Where no one looks, an index that is no class makes the loss NaN: it must not weigh nothing.
+    wrong = (target < -1) | (target >= task.classes)
+    return wanted.masked_fill(wrong, torch.nan), target != -1
 
 
 def _soft(name: str, task: Task, target: Tensor) -> tuple[Tensor, Tensor]:

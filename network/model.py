@@ -131,6 +131,8 @@ class Network(nn.Module):
         if clip.shape[1] != 3:
             raise ValueError(f"{self.name} takes clips of 3 colours as batch, 3, frames, height, "
                              f"width, got {tuple(clip.shape)}")  # fmt: skip
+        if not len(clip):
+            raise ValueError(f"{self.name} got a batch of no clips: {tuple(clip.shape)}")
         if not clip.is_floating_point():
             raise ValueError(f"{self.name} takes float clips, got {clip.dtype}; the loader's are "
                              "made so by to_network")  # fmt: skip

@@ -152,6 +152,8 @@ def convert(network: nn.Module, to: NormKind, clips: int = CLIPS) -> nn.Module:
         raise ValueError(f"no norm is called {to!r}; allowed: {', '.join(get_args(NormKind))}")
     _checked_clips(clips)
     layers = list(batchnorms(network))
+    if not layers:
+        raise ValueError(f"the network has no BatchNorm layer to turn into {to!r}: leave it out")
     for layer in layers:
         _refuse(layer, to)
     changed = {layer: _converted(layer, to, clips) for layer in layers}
@@ -240,6 +242,13 @@ def hold(layers: Iterable[nn.Module]) -> None:
         layer.__dict__["train"] = _stay
 
 
+def release(layers: Iterable[nn.Module]) -> None:
+    """Undo `hold`: in training these layers' statistics and weights change again."""
+    for layer in filter(is_held, layers):
+        del layer.__dict__["train"]
+        layer.requires_grad_(True)
+
+
 def _stay(mode: bool = True) -> None:
     """Instead of a held layer's `train`."""
 
@@ -265,7 +274,7 @@ def precise_bn(network: nn.Module, batches: Iterable[Tensor], count: int) -> Non
 
     Every layer that keeps any and is not held gets the mean of all values and their variance, as
     if the batches were one. Weights, modes and the number of batches tracked stay as they were,
-    and after an error the statistics too.
+    and after an error the statistics too. A batch whose statistics are not finite is an error.
     """
     layers = [
         layer for layer in batchnorms(network) if layer.track_running_stats and not is_held(layer)
@@ -281,7 +290,7 @@ def precise_bn(network: nn.Module, batches: Iterable[Tensor], count: int) -> Non
         network.eval()  # neither dropout nor skipped blocks: evaluation will have none
         for layer in layers:
             layer.training, layer.momentum = True, 1.0
-        _run(network, batches, count)
+        _run(network, batches, count, sums)
     finally:
         for hook in hooks:
             hook.remove()
@@ -295,11 +304,18 @@ def precise_bn(network: nn.Module, batches: Iterable[Tensor], count: int) -> Non
 
 
 @torch.no_grad()
-def _run(network: nn.Module, batches: Iterable[Tensor], count: int) -> None:
+def _run(
+    network: nn.Module, batches: Iterable[Tensor], count: int, sums: dict[_BatchNorm, _Sums]
+) -> None:
     done = 0
     for clips in islice(batches, count):
         network(clips)
         done += 1
+        if broken := [layer for layer, found in sums.items() if not found.is_finite()]:
+            name = next(name for name, one in network.named_modules() if one is broken[0])
+            raise ValueError(f"batch {done} of precise BN makes the statistics of {name} not "
+                             "finite; look for clips or weights that are not finite or far too "
+                             "large")  # fmt: skip
     if done < count:
         raise ValueError(f"precise BN was to see {count} batches and got {done}: ask for no more "
                          "than there are")  # fmt: skip
@@ -336,6 +352,9 @@ class _Sums:
             self.squares + variance * (new - 1) + apart.square() * self.values * new / total
         )
         self.values = total
+
+    def is_finite(self) -> bool:
+        return bool(torch.as_tensor(self.mean + self.squares).isfinite().all())
 
     def write(self, layer: _BatchNorm) -> None:
         if isinstance(self.mean, Tensor) and isinstance(self.squares, Tensor):

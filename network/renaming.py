@@ -10,15 +10,17 @@ from torch import Tensor
 from network.model import Network
 
 State = dict[str, Tensor]
+COMPILED = "_orig_mod."  # what torch.compile puts before the names of a module, at any depth
+AVERAGED = "n_averaged"  # torch's AveragedModel counts its steps beside the weights
 
 
 def ours(state: State, network: Network) -> State:
     """The same tensors under the network's names; what it has no name for keeps its own."""
-    known = frozenset(network.state_dict())
+    known = {name.replace(COMPILED, ""): name for name in network.state_dict()}
     renamed: State = {}
     origin: dict[str, str] = {}
     for name, tensor in state.items():
-        new = next((one for one in _candidates(name, network) if one in known), name)
+        new = next((known[one] for one in _candidates(name, network) if one in known), name)
         if new in renamed:
             raise ValueError(f"the weights hold {origin[new]!r} and {name!r}, and both would be "
                              f"{new} of {network.name}; take one of them out")  # fmt: skip
@@ -31,6 +33,7 @@ def unwrapped(state: State, network: Network) -> State:
     DataParallel, `_orig_mod.` of compiled ones, `model.`, `net.`, `base_model.` of training
     scripts): a first name that most weights have in common and that the network has not.
     Heads may lie beside it."""
+    state = _of_modules_inside(state)
     own = {name.split(".")[0] for name in network.state_dict()}
     own |= {name.split(".")[0] for name in network.backbone.state_dict()}
     own |= {prefix.split(".")[0] for prefix, _ in network.published_heads}
@@ -42,6 +45,16 @@ def unwrapped(state: State, network: Network) -> State:
                              "them out")  # fmt: skip
         state = {name: state[old] for name, old in names.items()}
     return state
+
+
+def _of_modules_inside(state: State) -> State:
+    """Without the marks of modules that were compiled, and the count of averaged ones."""
+    plain = {name.replace(COMPILED, ""): one for name, one in state.items() if name != AVERAGED}
+    if len(plain) < len(state) - (AVERAGED in state):
+        both = next(name for name in state if COMPILED in name)
+        raise ValueError(f"the weights hold both {both!r} and {both.replace(COMPILED, '')!r}; take "
+                         "one of them out")  # fmt: skip
+    return plain
 
 
 def _wrapper(state: State, own: set[str]) -> str:

@@ -42,7 +42,7 @@ class SqueezeAndRecursion(nn.Module):
         squeezed, recalled = self.recall(layer_BCTHW)
         if self.gates:
             is_open = correspond(squeezed, recalled)
-            self._count(is_open)
+            self._count(is_open, squeezed.shape[1])
             # Chosen here and not after the fusion: a closed clip times one is the clip itself bit
             # for bit, and the choice costs a few numbers instead of another copy of the layer.
             recalled = torch.where(is_open[:, None, None], recalled, 1)
@@ -59,8 +59,10 @@ class SqueezeAndRecursion(nn.Module):
             squeezed = layer_BCTHW.mean((3, 4), dtype=dtype).mT
             return squeezed, self.lstm(squeezed)[0]
 
-    def _count(self, is_open: Tensor) -> None:
-        if not torch.compiler.is_exporting():  # an exported network serves, and nobody asks it
+    def _count(self, is_open: Tensor, frames: int) -> None:
+        # A single frame's gate is always open and tells nothing; an exported network serves, and
+        # nobody asks it.
+        if frames > 1 and not torch.compiler.is_exporting():
             self.gates_open += is_open.sum()
             self.gates_seen += len(is_open)
 
@@ -69,8 +71,8 @@ class SrtgNetwork(Network):
     """A network with such blocks, which tells how many of their gates were open."""
 
     def statistics(self) -> dict[str, float]:
-        """The share of open gates, over all clips and blocks since the last call; nothing where
-        no gate has been asked."""
+        """The share of open gates, over all clips and blocks since the last call, of blocks that
+        see more than one frame; nothing where no gate has been asked."""
         blocks = [one for one in self.modules() if isinstance(one, SqueezeAndRecursion)]
         counts = torch.stack([torch.stack((one.gates_open, one.gates_seen)) for one in blocks])
         is_open, seen = counts.sum(0).tolist()
@@ -88,19 +90,29 @@ def correspond(one_BTC: Tensor, other_BTC: Tensor) -> Tensor:  # noqa: N803
     one sequence to the other and back. That a way there and back ends where it began is not
     enough: it does so with a permuted copy too.
 
-    A sequence of distinct frames corresponds to itself, and to no permutation of itself, whatever
-    its scale, its length and how unevenly its frames are spaced. Where two frames are equal there
-    is no saying which is which: a static clip corresponds to nothing, not even to itself. A
-    single frame cannot be out of order: it corresponds to any other.
+    What is compared is how frames differ from their own clip's mean, in units of how much they do:
+    an LSTM's numbers lie between -1 and 1, a layer's are 0 and more, and where they lie and how
+    large they are says nothing of order. A sequence of distinct frames corresponds to itself, and
+    to no permutation of itself, whatever its place, its scale and its length. Where two frames are
+    equal there is no saying which is which: a static clip corresponds to nothing, not even to
+    itself. A single frame cannot be out of order: it corresponds to any other.
     """
-    one, other = one_BTC.float(), other_BTC.float()
-    # Squares of small features would vanish, and of large ones overflow. One scale for both.
-    scale = torch.maximum(one.abs().amax((1, 2)), other.abs().amax((1, 2)))[:, None, None]
-    one, other = (part / scale.clamp_min(torch.finfo().tiny) for part in (one, other))
+    one, other = _standardised(one_BTC), _standardised(other_BTC)
     across = _squared_distances(one, other)
     return _are_nearest(across, _squared_distances(other, other)) & _are_nearest(
         across.mT, _squared_distances(one, one)
     )
+
+
+def _standardised(sequence_BTC: Tensor) -> Tensor:  # noqa: N803
+    """Around a mean over time of zero, one on average from it; zeros where nothing moves."""
+    tiny = torch.finfo().tiny
+    moved = sequence_BTC.float()
+    # Twice: squares of very small numbers would vanish, and of large ones overflow.
+    moved = moved / moved.abs().amax((1, 2), keepdim=True).clamp_min(tiny)
+    moved = moved - moved.mean(1, keepdim=True)
+    moved = moved / moved.abs().amax((1, 2), keepdim=True).clamp_min(tiny)
+    return moved / moved.square().mean((1, 2), keepdim=True).sqrt().clamp_min(tiny)
 
 
 def _are_nearest(across_BTT: Tensor, within_BTT: Tensor) -> Tensor:  # noqa: N803

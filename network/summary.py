@@ -19,29 +19,37 @@ class Layer:
     path: str
     kind: str
     shape: tuple[int, ...]
-    """Of what it gives, with the batch of one; empty where that is no single tensor."""
+    """Of what it gives, with the batch of one; empty where that is no single tensor, or where
+    only its parts or parameters are used."""
     parameters: int
     macs: int
 
 
 def layers(network: nn.Module, frames: int, size: int, depth: int) -> list[Layer]:
-    """Every module down to so many levels below the network, in the order in which they end."""
+    """Every module down to so many levels below the network that has parameters, as defined."""
     network = on_meta(network)
     shapes: dict[str, tuple[int, ...]] = {}
-    for path, inner in _shown(network, depth):
+    shown = list(_shown(network, depth))
+    for path, inner in shown:
         inner.register_forward_hook(_noting(shapes, path))
     counts = macs_by_module(network, frames, size, size)
     return [
         Layer(
             path,
             type(inner).__name__,
-            shape,
+            shapes.get(path, ()),
             parameters(inner),
-            sum(counts.get(path, {}).values()),
+            _macs(path, inner, counts),
         )
-        for path, shape in shapes.items()
-        for inner in (network.get_submodule(path),)
+        for path, inner in shown
     ]
+
+
+def _macs(path: str, module: nn.Module, counts: dict[str, dict[str, int]]) -> int:
+    """Of a module that is not called itself, what the modules in it cost that are."""
+    if path in counts:
+        return sum(counts[path].values())
+    return sum(_macs(f"{path}.{name}", inner, counts) for name, inner in module.named_children())
 
 
 def _shown(network: nn.Module, depth: int) -> Iterator[tuple[str, nn.Module]]:
@@ -59,28 +67,16 @@ def _noting(shapes: dict[str, tuple[int, ...]], path: str) -> Callable[..., None
 
 def summary(network: Network, frames: int, size: int, depth: int = 3) -> str:
     """The layers as a table, and the sums."""
-    found = layers(network, frames, size, depth)
     rows = [("layer", "kind", "gives", "parameters", "GMACs")] + [
         (_indented(layer.path), layer.kind, "x".join(map(str, layer.shape)) or "-",
          f"{layer.parameters:,}", gigas(layer.macs))
-        for layer in _parents_first(found)
+        for layer in layers(network, frames, size, depth)
     ]  # fmt: skip
     cost = gigas(macs(network, frames, size))
     return (
         f"{network.name}, one clip of {frames}x{size}x{size}\n\n{aligned(rows, right=(3, 4))}\n\n"
         f"{parameters(network):,} parameters, {cost} GMACs. It takes {network.takes}.\n{CONVENTION}"
     )
-
-
-def _parents_first(found: list[Layer]) -> list[Layer]:
-    """As they are written in the network's description: a module before its parts."""
-    ended = {layer.path: at for at, layer in enumerate(found)}
-
-    def first_end(layer: Layer) -> tuple[int, int]:
-        inside = [at for path, at in ended.items() if f"{path}.".startswith(f"{layer.path}.")]
-        return min(inside), layer.path.count(".")
-
-    return sorted(found, key=first_end)
 
 
 def _indented(path: str) -> str:

@@ -199,7 +199,8 @@ class WindowMean(nn.Module):
     def forward(self, features_BCTHW: Tensor) -> Tensor:  # noqa: N803
         left = features_BCTHW
         for window in reversed(self.window):
-            left = (left * _shares(left.shape[-1], window, left.device)).sum(-1)
+            shares = _shares(left.shape[-1], window, left.device).to(left.dtype)
+            left = (left * shares).sum(-1)
         return left
 
     def extra_repr(self) -> str:

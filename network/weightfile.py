@@ -8,6 +8,7 @@ allowed as well, because old training scripts kept their settings in them.
 from __future__ import annotations
 
 import argparse
+import errno
 import pathlib
 import pickle
 import re
@@ -61,13 +62,36 @@ HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (OrderedDict, f"{_LIGHTNING}.utilities.parsing.AttributeDict"),
 ]
 
+FETCH = "fetch the file itself, by a link that gives it without a page around"
+# What is whole and no weight file, by its first bytes, and what to do about it.
+KINDS = (
+    ("a page of the web", FETCH, rb"\s*<(!doctype|html|head|\?xml)"),
+    ("a pointer of Git LFS and not the file", "fetch that with git lfs pull", rb"version https://git"),
+    ("compressed", "unpack it and name the weight file in it",
+     rb"\x1f\x8b|BZh\d1AY|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!"),
+    ("a tar archive", "unpack it and name the weight file in it", rb".{257}ustar"),
+    ("an array of numpy's", "save the weights with torch.save", rb"\x93NUMPY"),
+    ("of HDF5 (Keras's)", "take the network's weights for PyTorch", rb"\x89HDF\r\n"),
+)  # fmt: skip
+
 # What torch's reader says of a class that it does not know, and of one that it does not build.
 FOREIGN = re.compile(r"GLOBAL (\S+)|Can only (?:build|create|SETITEM|append|extend)")
 # What a user may run who trusts a file that we do not.
+# Of it stays, at whatever depth, what our reader takes: tensors (arrays and modules become such),
+# plain values, and dictionaries and lists of them. What `fits` not is left out.
 PICKLED = (
-    "import sys, torch; old = torch.load(sys.argv[1], map_location='cpu', weights_only=False); "
-    "old = old.get('state_dict', old.get('model', old)) if isinstance(old, dict) else old; "
-    "torch.save(old.state_dict() if hasattr(old, 'state_dict') else old, sys.argv[2])"
+    "import sys, torch, numpy; "
+    "plain = (int, float, str, bool); "
+    "made = lambda x: x.state_dict() if hasattr(x, 'state_dict') and not isinstance(x, type) "
+    "else x; "
+    "fits = lambda x: isinstance(x, (torch.Tensor, dict, list, tuple)) or type(x) in plain or "
+    "isinstance(x, numpy.ndarray) and x.dtype.kind in 'fiub'; "
+    "keep = lambda x: {k: keep(made(v)) for k, v in x.items() if type(k) in plain "
+    "and fits(made(v))} if isinstance(x, dict) else [keep(made(v)) for v in x if fits(made(v))] "
+    "if isinstance(x, (list, tuple)) else torch.as_tensor(x).detach() "
+    "if not type(x) in plain else x; "
+    "old = made(torch.load(sys.argv[1], map_location='cpu', weights_only=False)); "
+    "torch.save(keep(old) if fits(old) else {}, sys.argv[2])"
 )
 SCRIPTED = (
     "import sys, torch; old = torch.jit.load(sys.argv[1], map_location='cpu'); "
@@ -88,6 +112,7 @@ def read(path: Path, part: str | None = None) -> Found:
     these come first; `part` ("ema" or "model") says which."""
     if part is not None and part not in PARTS:
         raise ValueError(f"weights are 'ema' or 'model', got {part!r}")
+    _check_length(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name the weight file in it")
     if not path.exists():
@@ -95,8 +120,44 @@ def read(path: Path, part: str | None = None) -> Found:
                          "torchvision:NAME, timm or timm:NAME")  # fmt: skip
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty; fetch or copy it again")
-    content = _safetensors(path) if path.suffix == SAFETENSORS else _pickled(path)
-    return _weights(path, content, part)
+    kind = _kind(path)
+    content = _safetensors(path) if kind == SAFETENSORS else _pickled(path)
+    found = _weights(path, content, part)
+    _check_tensors(path, found.state)
+    return found
+
+
+def _check_length(path: Path) -> None:
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(f"a path of {len(str(path))} characters is too long to be a weight "
+                             f"file's: {str(path)[:40]}...; name another") from error  # fmt: skip
+
+
+def _kind(path: Path) -> str:
+    """By the first bytes, whatever the file is called. What is whole and no weight file at all
+    is refused here, as fetching it again would bring the same."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    for what, advice, sign in KINDS:
+        if re.match(sign, head, re.IGNORECASE | re.DOTALL):
+            raise ValueError(f"{path} is {what}; {advice}")
+    header = int.from_bytes(head[:8], "little")
+    is_safe = head[8:9] == b"{" and header <= path.stat().st_size - 8
+    return SAFETENSORS if is_safe or path.suffix == SAFETENSORS else "pickled"
+
+
+def _check_tensors(path: Path, state: dict[str, Tensor]) -> None:
+    """Only plain tensors of numbers can be copied into a network."""
+    for name, one in state.items():
+        odd = ("without numbers (of the meta device)" if one.is_meta else
+               "quantised" if one.is_quantized else
+               "sparse" if one.layout != torch.strided else "")  # fmt: skip
+        if odd:
+            raise ValueError(f"{path} holds weights that are {odd}, such as {name}; save the "
+                             "network's plain weights")  # fmt: skip
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
@@ -133,6 +194,10 @@ def _check_zip(path: Path) -> None:
         raise _damaged(path, error) from error
     if broken:
         raise _damaged(path, f"wrong checksum of {broken}")
+    if not any(name.endswith("data.pkl") for name in names):
+        inside = "numpy's arrays" if all(name.endswith(".npy") for name in names) else "other files"
+        raise ValueError(f"{path} is a zip of {inside}, not of torch's; unpack it and name the "
+                         "weight file, or save the weights with torch.save")  # fmt: skip
     if any(name.endswith("constants.pkl") for name in names):
         raise _refused(path, "a TorchScript program", SCRIPTED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
@@ -53,9 +54,11 @@ def _torchvision(network: str, names: list[str]) -> Path:
 
 
 def fetched(url: str) -> Path:
-    """The file in torch's cache, downloaded if it is not there; checked by the hash in its name."""
+    """The file in torch's cache, downloaded if it is not there; checked by the hash in its name,
+    also where it lay there already."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
     if path.exists():
+        _check_hash(path, url)
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -64,6 +67,16 @@ def fetched(url: str) -> Path:
         raise ConnectionError(f"could not download {url} ({error}); fetch it where there is a "
                               f"connection and put it at {path}") from error  # fmt: skip
     return path
+
+
+def _check_hash(path: Path, url: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    wanted = path.stem.rpartition("-")[2]
+    if not found.startswith(wanted):
+        raise ValueError(f"{path} is not what {url} holds: its sha256 begins with "
+                         f"{found[: len(wanted)]}, not {wanted}; remove it to fetch it again, or "
+                         "name it as the source if it is the file that is wanted")  # fmt: skip
 
 
 def _timm(model: str) -> Found:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 from network import frame2d, resnet3d, timesformer, vision
+from network.difference import DIFFERENCES
+from network.from_timm import usual_size
 from network.heads import Tasks
 from network.model import Network
 
@@ -38,6 +40,12 @@ class Entry:
             if parameter.kind is parameter.KEYWORD_ONLY and name not in ("frames", "size")
         }
 
+    def usual_with(self, options: Mapping[str, object]) -> tuple[int, int]:
+        """Frames and size if nothing is said: of differences there are as many stacks as else
+        there are frames."""
+        group = DIFFERENCES + 1 if options.get("modality") == "rgbdiff" else 1
+        return group * self.usual[0], self.usual[1]
+
 
 def build(
     name: str, tasks: Tasks, frames: int | None = None, size: int | None = None, **options: Any
@@ -52,13 +60,32 @@ def build(
     if unknown:
         raise ValueError(f"{name} has no option {', '.join(unknown)}; it has "
                          f"{', '.join(entry.options)}")  # fmt: skip
-    frames = entry.usual[0] if frames is None else frames
-    size = entry.usual[1] if size is None else size
+    _check_values(name, entry, options)
+    usual = entry.usual_with(options)
+    frames = usual[0] if frames is None else frames
+    size = usual[1] if size is None else size
+    for what, value in (("frames", frames), ("size", size)):
+        if not isinstance(value, int):
+            raise ValueError(f"{name} is built for a whole number of {what}, got {value!r}")
     return entry.make(tasks, frames=frames, size=size, **options)
+
+
+def _check_values(name: str, entry: Entry, options: dict[str, Any]) -> None:
+    """Words where yes or no is meant ("False" is true), and shares that are none."""
+    for option, value in options.items():
+        usual = entry.options[option]
+        if isinstance(usual, bool) and not isinstance(value, bool):
+            raise ValueError(f"{option} of {name} is True or False, got {value!r}")
+        if isinstance(usual, float) and not (
+            isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+        ):
+            raise ValueError(f"{option} of {name} is a share of 0 to less than 1, got {value!r}")
 
 
 def entry_of(name: str) -> Entry:
     """Exact match only: the wrong network is worse than none."""
+    if not isinstance(name, str):
+        raise ValueError(f"a network's name is text, got {name!r}; python -m network lists all")
     if name.startswith(TIMM):
         return _timm(name.removeprefix(TIMM))
     if name not in NETWORKS:
@@ -80,7 +107,8 @@ def _frame_by_frame(backbone: str) -> Entry:
 
 
 def _timm(name: str) -> Entry:
-    return _frame_by_frame(f"{TIMM}{name}")
+    entry = _frame_by_frame(f"{TIMM}{name}")
+    return replace(entry, usual=(entry.usual[0], usual_size(name, entry.usual[1])))
 
 
 def _torchvision(frames: int, size: int, make: Make) -> Entry:

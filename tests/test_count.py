@@ -8,6 +8,7 @@ from torch import nn
 
 from network.count import macs, on_meta, parameters
 from network.summary import layers
+from network.zoo import build
 
 
 class Flat(nn.Module):
@@ -69,13 +70,43 @@ def test_a_wide_clip_costs_by_its_height_and_width():
     assert macs(nn.Conv3d(3, 2, 1), 5, 10, 30) == 5 * 10 * 30 * 6
 
 
-def test_layers_are_listed_in_the_order_in_which_they_run():
+class Related(nn.Module):
+    """Calls a part of a part, never the part itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.ModuleDict({"used": nn.Conv3d(3, 2, 1)})
+
+    def forward(self, clip):
+        return self.inner["used"](clip)
+
+
+def test_layers_are_listed_as_defined_with_shapes_and_costs():
     network = nn.Sequential()
     network.add_module("last", nn.Conv3d(3, 2, 1))  # named so as to sort the other way round
-    network.add_module("first", nn.Sequential(nn.Conv3d(2, 1, 1)))
+    network.add_module("first", nn.Sequential(nn.ReLU(), nn.Conv3d(2, 1, 1)))
     found = layers(network, 2, 8, depth=1)
     assert [(layer.path, layer.shape, layer.macs) for layer in found] == [
         ("last", (1, 2, 2, 8, 8), 2 * 8 * 8 * 6),
         ("first", (1, 1, 2, 8, 8), 2 * 8 * 8 * 2),
     ]
-    assert [layer.path for layer in layers(network, 2, 8, depth=2)][1:] == ["first.0", "first"]
+    assert [layer.path for layer in layers(network, 2, 8, depth=2)][1:] == ["first", "first.1"]
+
+
+def test_a_layer_that_is_not_called_itself_has_what_its_parts_cost():
+    (found,) = layers(Related(), 2, 8, depth=1)
+    assert (found.path, found.shape, found.parameters, found.macs) == ("inner", (), 8, 768)
+
+
+@pytest.mark.parametrize("consensus", ["average", "mtrn"])
+def test_the_rows_of_a_summary_add_up(consensus):
+    with torch.device("meta"):
+        network = build("resnet18", 5, 8, 64, consensus=consensus)
+    found = layers(network, 8, 64, depth=1)
+    assert sum(layer.parameters for layer in found) == parameters(network)
+    assert sum(layer.macs for layer in found) == macs(network, 8, 64)
+
+
+def test_networks_that_hand_on_more_than_tensors_are_counted():
+    with torch.device("meta"):
+        assert macs(build("timm:cait_xxs24_224", 5, 1), 1, 224) > 2e9

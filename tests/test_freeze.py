@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from network.freeze import freeze, parameter_groups
+from network.freeze import freeze, parameter_groups, thaw
 from network.model import Backbone, Network, Takes
 from network.norm import convert
 from network.vision import mvit_v2_s
@@ -121,6 +121,16 @@ def test_a_network_without_batch_norm_has_none_to_freeze():
         freeze(network, "batchnorm")
 
 
+@pytest.mark.parametrize("what", ["stages:2", "all-but-head", "batchnorm"])
+def test_what_is_thawed_learns_again(what):
+    network = small(TWO, kind=Between)
+    freeze(network, what)
+    thaw(network)
+    before = copy.deepcopy(network.state_dict())
+    after = stepped(network).state_dict()
+    assert not [name for name in before if torch.equal(before[name], after[name])]
+
+
 # -- groups of parameters -------------------------------------------------------------------------
 
 
@@ -202,3 +212,59 @@ def test_nothing_to_train_is_said():
     network.requires_grad_(False)
     with pytest.raises(ValueError, match="nothing to train"):
         parameter_groups(network, 0.1, weight_decay=0.0)
+
+
+class Wrapped(nn.Module):
+    """Names as DistributedDataParallel makes them."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+
+WRAPPED = {
+    "compiled": torch.compile,
+    "distributed": Wrapped,
+    "distributed, then compiled": lambda network: torch.compile(Wrapped(network)),
+    "compiled, then distributed": lambda network: Wrapped(torch.compile(network)),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED)
+def test_wrapped_networks_have_the_same_groups(wrap, tmp_path):
+    torch.save(published(small(400)), tmp_path / "k400.pth")
+    network = small(5)
+    report = load(network, tmp_path / "k400.pth")
+    options = {"lr": 0.1, "weight_decay": 1e-4, "fine_tune": 0.25}
+    plain = parameter_groups(network, loaded=report.loaded, **options)
+    assert len(plain) == 4
+    for loaded in (report, report.loaded):
+        wrapped = parameter_groups(WRAPPED[wrap](network), loaded=loaded, **options)
+        assert names_in(network, wrapped) == names_in(network, plain)
+
+
+def test_one_part_compiled_by_itself_has_the_same_groups():
+    network = small()
+    names = list(network.state_dict())
+    network.backbone.stem = torch.compile(network.backbone.stem)
+    groups = parameter_groups(network, 0.1, weight_decay=1e-4, loaded=names, fine_tune=0.5)
+    assert {group["lr_scale"] for group in groups} == {0.5}
+
+
+def test_statistics_that_a_norm_no_longer_keeps_may_have_been_loaded():
+    network = small()
+    names = list(network.state_dict())
+    convert(network, "group")
+    parameter_groups(network, 0.1, weight_decay=1e-4, loaded=names)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loaded": ["backbone.stem.0.weight", "stem.0.bias"]}, "1 of the loaded .* as stem.0.b"),
+        ({"fine_tune": 0.1}, "learn at 0.1 times the rate and none are named: give the report"),
+    ],
+)
+def test_what_was_loaded_is_of_this_network(options, message):
+    with pytest.raises(ValueError, match=message):
+        parameter_groups(small(), 0.1, weight_decay=0.0, **options)

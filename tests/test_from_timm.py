@@ -13,6 +13,17 @@ from tests.framenets import build, clip_of, on_meta
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+def test_tokens_freeze_with_the_first_layers_where_timm_groups_nothing():
+    stages = on_meta("timm:pit_ti_224", 3, frames=1).stages
+    assert stages == (("patch_embed", "pos_embed", "cls_token"), ("transformers",), ("norm",))
+
+
+def test_a_size_that_timm_fails_at_is_named():
+    network = build("timm:dla34", frames=1, size=64)
+    with pytest.raises(ValueError, match=r"timm:dla34 fails with pictures of 300x100 .*of 32 suit"):
+        network(clip_of(1, 300, 100))
+
+
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_vit"])
 def test_timm_networks_are_timms(name):
     theirs: Any = timm.create_model(name, num_classes=3).eval()

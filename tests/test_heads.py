@@ -79,7 +79,7 @@ def test_features_may_have_more_dimensions():
 
 
 BAD_TASKS = [
-    ({}, ValueError, "decides at least one task: a number of classes"),
+    ({}, ValueError, "decides at least one task, a number of classes"),
     (0, ValueError, "at least 1 class, got 0"),
     ({"verb": -2}, ValueError, "at least 1 class, got -2"),
     ({"verb": 2.0}, TypeError, "a whole number, got 2.0"),

@@ -12,8 +12,9 @@ from torchvision.models import video
 
 from network.inflate import HOWS, inflated
 from network.model import Backbone, Network, Takes
-from network.resnet3d import Plan, plain_basic, plain_deep
+from network.resnet3d import Plan, plain_basic, plain_deep, srtg_deep
 from network.weights import load
+from network.zoo import build
 from tests.smallnet import small
 
 
@@ -134,10 +135,53 @@ def test_kernels_of_another_shape_are_reported(tmp_path):
     """A network whose bottlenecks are narrower than the file's."""
     flat = pictures.ResNet(pictures.Bottleneck, [1, 2, 1, 1])
     torch.save(flat.state_dict(), tmp_path / "flat.pth")
-    report = load(ours(plain_deep), tmp_path / "flat.pth", inflate="mean", allow_partial=True)
+    network = ours(plain_deep)
+    with pytest.raises(ValueError, match=r'less than half .*four times wider: bottleneck="stan'):
+        load(network, tmp_path / "flat.pth", inflate="mean")
+    report = load(network, tmp_path / "flat.pth", inflate="mean", allow_partial=True)
     assert "backbone.layer1.0.conv2.0.0.weight" in report.loaded
     skipped = {one.name: (one.theirs, one.here) for one in report.skipped}
     assert skipped["backbone.layer1.0.conv3.0.weight"] == ((256, 64, 1, 1), (64, 64, 1, 1, 1))
+
+
+def test_our_own_networks_of_pictures_are_inflated_as_torchvisions_are(tmp_path):
+    torch.manual_seed(1)
+    flat = build("resnet18", 5, size=32)
+    torch.save({"model": flat.state_dict()}, tmp_path / "ours.pt")
+    torch.save(
+        {name.removeprefix("backbone."): one for name, one in flat.state_dict().items()
+         if not name.startswith("heads.")}, tmp_path / "theirs.pth")  # fmt: skip
+    loaded = {}
+    for file in ("ours.pt", "theirs.pth"):
+        network = build("r3d_18", 5, frames=4, size=32)
+        report = load(network, tmp_path / file, inflate="mean")
+        assert (report.share, report.skipped, report.unexpected) == (1, (), ())
+        loaded[file] = network.backbone.state_dict()
+    for name, tensor in loaded["ours.pt"].items():
+        assert torch.equal(tensor, loaded["theirs.pth"][name]), name
+    network = build("r3d_18", 5, frames=4, size=32)
+    assert load(network, tmp_path / "ours.pt", inflate="mean", strict=True).is_exact
+    assert torch.equal(network.heads.of("label").weight, flat.heads.of("label").weight)
+
+
+@torch.no_grad()
+def test_recursion_on_top_does_not_keep_pictures_from_being_inflated(tmp_path):
+    """The numbers of its recurrent layers are more than all others."""
+    flat = pictures.ResNet(pictures.Bottleneck, [1, 2, 1, 1])
+    torch.save(flat.state_dict(), tmp_path / "flat.pth")
+    network = ours(srtg_deep, bottleneck="standard")
+    report = load(network, tmp_path / "flat.pth", inflate="mean")
+    assert report.share == 1
+    assert all(".lstm." in name for name in report.missing)
+    assert report.missing
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_18", "r2plus1d_34", "s3d"])
+def test_kernels_of_space_and_time_apart_cannot_be_inflated(name):
+    with torch.device("meta"):
+        network = build(name, 5)
+    with pytest.raises(ValueError, match=rf"{name} sees space and time by .* apart, \(2\+1\)D"):
+        inflated({"conv1.weight": torch.zeros(64, 3, 7, 7)}, network)
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,26 @@ def test_partial_bn_of_none_is_refused():
         norm.partial_bn(nn.Sequential(nn.Conv3d(3, 4, 1)))
 
 
+def test_what_is_released_learns_again():
+    network = small_network()
+    norm.partial_bn(network)
+    norm.release(norm.batchnorms(network))
+    network.train()
+    before = copy.deepcopy(network.state_dict())
+    network(seeded(4, 3, 6, 6, 6)).square().sum().backward()
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.BatchNorm3d):
+            assert not norm.is_held(layer)
+            assert layer.weight.grad is not None
+            assert not torch.equal(layer.running_mean, before[f"{name}.running_mean"])
+    assert vars(network[5]).keys() == vars(nn.BatchNorm3d(6)).keys()
+
+
+def test_there_is_something_to_convert():
+    with pytest.raises(ValueError, match="no BatchNorm layer to turn into 'sub': leave it out"):
+        convert(nn.Sequential(nn.Conv3d(3, 4, 1)), "sub")
+
+
 # -- precise statistics ---------------------------------------------------------------------------
 
 
@@ -300,3 +320,15 @@ def test_precise_bn_of_no_layer_is_refused():
     norm.hold(network)
     with pytest.raises(ValueError, match="got 1 batches and 0 layers"):
         norm.precise_bn(network, batches_of(4), 1)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_batch_that_is_not_finite_is_named_and_nothing_changes(bad):
+    network: Any = nn.Sequential(nn.Conv3d(3, 3, 1), batchnorm3d(3), batchnorm3d(3))
+    good, broken = batches_of(4, 4)
+    broken[1, 2, 0] = bad
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(ValueError, match="batch 2 of precise BN makes the statistics of 1 not fin"):
+        norm.precise_bn(network, [good, broken, good], 3)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert (network[1].training, network[1].momentum) == (True, 0.1)

@@ -66,3 +66,19 @@ def test_what_looks_at_single_frames_is_right_exactly_half_the_time(consensus):
 def test_what_looks_across_frames_is_nearly_always_right(make):
     torch.manual_seed(0)
     assert score(learned(make(SMALL, 2, frames=FRAMES, size=SIZE), steps=60)) > 0.99
+
+
+def test_gates_open_while_a_network_learns():
+    """A closed gate tells its LSTM nothing, so one that never opens would stay so."""
+    torch.manual_seed(0)
+    network = srtg_basic(SMALL, 2, frames=32, size=SIZE, gates=True)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        clips, way = moving(8, generator)
+        optimizer.zero_grad()
+        functional.cross_entropy(network(clips.repeat(1, 1, 4, 1, 1)), way).backward()
+        optimizer.step()
+    assert network.statistics()["open_gates"] > 0.05
+    (last,) = network.backbone.layer4
+    assert last.sar.lstm.weight_hh_l0.grad.abs().sum() > 0

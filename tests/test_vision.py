@@ -1,5 +1,6 @@
 """torchvision's networks: its answers and names, at more shapes than its own take."""
 
+import copy
 import re
 from functools import cache
 
@@ -152,6 +153,12 @@ def test_less_than_a_window_is_one_window(shape):
 def test_no_average_pool_is_left(name):
     pools = nn.AvgPool3d | nn.AdaptiveAvgPool3d
     assert not [path for path, module in on_meta(name).named_modules() if isinstance(module, pools)]
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "s3d"])
+def test_it_can_be_bf16_altogether(name, built):
+    network = copy.deepcopy(built(name)).to(torch.bfloat16)
+    assert network(clips(8, 32).to(torch.bfloat16)).dtype == torch.bfloat16
 
 
 # -- what they take -------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from network.model import Network
+from network.model import Backbone, Network, Takes
 from network.weights import load
-from tests.smallnet import prefixed, published, small
+from network.zoo import build
+from tests.smallnet import HEADS, Small, prefixed, published, small
 
 TWO = {"verb": 4, "noun": 7}
 SETTINGS = argparse.Namespace(lr=0.1, out=Path("runs/1"), sizes=[1, 2])
@@ -90,6 +91,13 @@ FORMS = {
         "state_dict": prefixed(published(net), "model.model."), "epoch": 2,
         "hyper_parameters": {"num_classes": 5}}),
     "compiled": ("c.pt", 5, lambda net: prefixed(published(net), "_orig_mod.")),
+    "compiled, the backbone alone": ("c.pt", 5, lambda net: {
+        "model": {name.replace("backbone.", "backbone._orig_mod."): one
+                  for name, one in net.state_dict().items()}}),
+    "averaged by torch": ("a.pt", 5, lambda net: {
+        "ema": torch.optim.swa_utils.AveragedModel(net).state_dict()}),
+    "averaged, compiled, published": ("a.pt", 5, lambda net: {
+        "n_averaged": torch.tensor(3), **prefixed(published(net), "module._orig_mod.")}),
     "net.": ("n.pt", 5, lambda net: {"weights": prefixed(published(net), "net.")}),
     "bare": ("bare.pth", 5, published),
     "of before counters": ("old.pth", 5, lambda net: without_counters(published(net))),
@@ -168,8 +176,7 @@ def test_the_report_counts_all_and_shows_some(tmp_path):
     state |= {f"extra.{index}": torch.zeros(1) for index in range(9)}
     torch.save({"state_dict": state}, tmp_path / "k400.pth")
     report = load(small(5), tmp_path / "k400.pth")
-    numbers = sum(one.numel() for one in small().backbone.parameters())
-    assert report.share == pytest.approx(1 - 36 / numbers)
+    assert report.share == pytest.approx(2 / 3)  # of its kernels
     assert str(report).splitlines() == [
         f"small from {tmp_path}/k400.pth, state_dict: {report.share:.1%} of it, heads aside",
         "  loaded        21",
@@ -282,6 +289,12 @@ def infinite(state):
         (lambda state: {**state, "new_fc.weight": state["fc.weight"]},
          "'fc.weight' and 'new_fc.weight', and both would be heads.to_label.weight of small"),
         (infinite, "not finite, in backbone.layer2.0.bias"),
+        (lambda state: {name: one.double() * 1e40 for name, one in state.items()},
+         "too large for torch.float32, in backbone.cls_token"),
+        (lambda state: {name: one.to(torch.int8) for name, one in state.items()},
+         "holds torch.int8 where small has torch.float32, in backbone.cls_token"),
+        (lambda state: {"_orig_mod.cls_token": state["cls_token"], **state},
+         "hold both '_orig_mod.cls_token' and 'cls_token'"),
     ],
 )  # fmt: skip
 def test_weights_that_cannot_be_right_change_nothing(content, message, tmp_path):
@@ -290,6 +303,82 @@ def test_weights_that_cannot_be_right_change_nothing(content, message, tmp_path)
     with pytest.raises(ValueError, match=message):
         load(network, tmp_path / "x.pth")
     assert same(network, small(seed=2)) == []
+
+
+def test_numbers_too_large_for_half_precision_change_nothing(tmp_path):
+    torch.save({**published(small()), "fc.bias": torch.full((5,), 1e6)}, tmp_path / "x.pth")
+    network = small(seed=2).half()
+    with pytest.raises(ValueError, match=r"too large for torch.float16, in heads.to_label.bias"):
+        load(network, tmp_path / "x.pth")
+    assert same(network, small(seed=2).half()) == []
+    load(small(seed=2).bfloat16(), tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["all", "its backbone"])
+def test_a_compiled_network_is_loaded_as_the_one_within(inner, tmp_path):
+    torch.save(published(small(seed=1)), tmp_path / "x.pth")
+    network = small(seed=2)
+    if inner:
+        network.backbone = torch.compile(network.backbone)
+        compiled = network
+    else:
+        compiled = torch.compile(network)
+    report = load(compiled, tmp_path / "x.pth", strict=True)
+    assert report.is_exact
+    assert "heads.to_label.weight" in report.loaded
+    assert torch.equal(network.heads.of("label").weight, small(seed=1).heads.of("label").weight)
+    assert torch.equal(network.backbone.cls_token, small(seed=1).backbone.cls_token)
+
+
+class Recalled(Small):
+    """With far more numbers in what is learnt on top than in what is published."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(6, 60, 2)
+
+
+def test_recurrent_layers_are_missing_and_do_not_count(tmp_path):
+    torch.save(published(small(seed=1)), tmp_path / "x.pth")
+    network = Network("recalled", Backbone(Recalled(), 6, Takes(size=1), (), HEADS), 5)
+    report = load(network, tmp_path / "x.pth")
+    assert report.share == 1
+    assert len(report.missing) == 8
+    assert "recurrent layers that are missing begin anew" in str(report)
+
+
+class OneKernel(torch.nn.Module):
+    """As in a transformer: one kernel, and its numbers are few."""
+
+    def __init__(self, patch=2):
+        super().__init__()
+        self.patches = torch.nn.Conv3d(3, 4, patch)
+        self.layers = torch.nn.Linear(100, 100)
+
+
+def test_kernels_are_not_counted_where_they_are_few(tmp_path):
+    def made(patch):
+        return Network("one", Backbone(OneKernel(patch), 4, Takes(), (), HEADS), 5)
+
+    torch.save(made(1).state_dict(), tmp_path / "x.pth")
+    report = load(made(2), tmp_path / "x.pth")
+    assert [one.name for one in report.skipped] == ["backbone.patches.weight"]
+    assert 0.98 < report.share < 1
+
+
+def test_a_file_that_shifts_channels_is_noted(tmp_path):
+    def made(**options):
+        return build("resnet18", 5, size=32, **options)
+
+    torch.save({name.replace(".conv1.", ".conv1.net."): one
+                for name, one in made().state_dict().items()}, tmp_path / "tsm.pth")  # fmt: skip
+    report = load(made(), tmp_path / "tsm.pth")
+    assert len(report.notes) == 1
+    assert str(report).endswith(f"\n  note: {report.notes[0]}")
+    assert "shifts channels over time, and this one does not" in str(report)
+    assert load(made(consensus="tsm"), tmp_path / "tsm.pth").notes == ()
+    torch.save(made().state_dict(), tmp_path / "plain.pth")
+    assert load(made(), tmp_path / "plain.pth").notes == ()
 
 
 def test_a_network_without_memory_takes_no_weights(tmp_path):

@@ -39,11 +39,15 @@ SHUFFLE = "shufflenet_v2_x0_5"
         ("of our own", f"torchvision:{SHUFFLE}:DEFAULT"),
     ],
 )
-def test_torchvisions_weights_come_from_its_cache(name, source, no_connection):
+def test_torchvisions_weights_come_from_its_cache(name, source, no_connection, monkeypatch):
     theirs, body = models.get_model(SHUFFLE), models.get_model(SHUFFLE)
     cache = no_connection / "torch" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
-    torch.save(theirs.state_dict(), cache / "shufflenetv2_x0.5-f707e7126e.pth")
+    torch.save(theirs.state_dict(), cache / "made.pth")
+    digest = hashlib.sha256((cache / "made.pth").read_bytes()).hexdigest()
+    file = (cache / "made.pth").rename(cache / f"made-{digest[:8]}.pth")
+    entry = models.get_model_weights(SHUFFLE).__members__["IMAGENET1K_V1"]
+    monkeypatch.setattr(entry.value, "url", f"https://nowhere.invalid/{file.name}")
     body.fc = nn.Identity()
     network = Network(name, Backbone(body, 1024, Takes(), ()), 1000)
     assert load(network, source, strict=True).is_exact
@@ -75,6 +79,10 @@ def test_a_download_is_kept_and_checked_by_the_hash_in_its_name(no_connection):
     good.unlink()
     assert fetched(good.as_uri()) == kept
     assert kept.read_bytes() == content
+    kept.write_bytes(b"others")
+    with pytest.raises(ValueError, match=f"{kept.name} is not what .*remove it to fetch it again"):
+        fetched(good.as_uri())
+    assert kept.read_bytes() == b"others"
     for path, message in ((bad, "invalid hash value"), (no_connection / "gone-12.pth", "No such")):
         with pytest.raises(ConnectionError, match=f"could not download .*{message}.*put it at"):
             fetched(path.as_uri())

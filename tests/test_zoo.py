@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from network.__main__ import Choices, Options, main, of_all
+from network.__main__ import Choices, Loading, Options, main, of_all
 from network.count import macs, parameters
-from network.zoo import NETWORKS, build
+from network.zoo import NETWORKS, build, entry_of
 from tests.command import ROOT, run
 
 # Published, or counted of the published code: parameters at 400 classes, GMACs, frames, size.
@@ -99,6 +99,7 @@ WRONG_NAMES = {
     "": r"there is no network ''",
     "timm:resnet5O": r"resnet50",
     "timm:": r"timm",
+    None: r"a network's name is text, got None",
 }
 
 
@@ -118,7 +119,13 @@ WRONG_OPTIONS = [
     ("timesformer", {"attention": "axial"}, r"divided"),
     ("timesformer", {"frames": 8, "size": 100}, r"multiples of 16"),
     ("resnet50", {"frames": 8, "modality": "rgbdiff"}, r"multiples of 6"),
-    ("r3d_18", {"dropout": 1.5}, r"dropout"),
+    ("r3d_18", {"dropout": 1.5}, r"dropout of r3d_18 is a share of 0 to less than 1, got 1.5"),
+    ("r3d_18", {"dropout": float("nan")}, r"got nan"),
+    ("timesformer_s", {"drop_path": -1}, r"drop_path of timesformer_s is a share"),
+    ("srtg_r3d_18", {"gates": "False"}, r"gates of srtg_r3d_18 is True or False, got 'False'"),
+    ("srtg_r3d_18", {"gates": None}, r"True or False, got None"),
+    ("r3d_18", {"frames": 8.0}, r"whole number of frames, got 8.0"),
+    ("r3d_18", {"size": (224, 448)}, r"whole number of size, got \(224, 448\)"),
     ("r3d_18", {"frames": 0}, r"at least 1 frame"),
     ("r3d_18", {"frames": -3}, r"at least 1 frame"),
 ]
@@ -146,6 +153,7 @@ NO_CLIPS = [
     ("resnet18", (1, 3, 64, 64), r"got rank 4"),
     ("resnet18", (1, 4, 2, 64, 64), r"3 colours"),
     ("resnet18", (1, 8, 3, 64, 64), r"3 colours as batch, 3, frames, height, width"),
+    ("r3d_18", (0, 3, 8, 64, 64), r"r3d_18 got a batch of no clips"),
     ("timesformer_s", (1, 3, 2, 60, 64), r"cannot take height 60; .* multiples of 16"),
     ("s3d", (1, 3, 2, 64, 64), r"cannot take frames 2; it needs at least 5 frames"),
     ("srtg_r3d_34", (1, 3, 2, 16, 64), r"cannot take height 16; .* at least 32 pixels"),
@@ -195,7 +203,7 @@ def test_the_command_shows_one_network_layer_by_layer():
     stem = next(line for line in shown.out.splitlines() if line.split()[:1] == ["stem"])
     assert stem.split() == ["stem", "Sequential", "1x64x16x112x112", "28,352", "5.665"]
     assert "SqueezeAndRecursion" in shown.out
-    assert "gates=False" in shown.out
+    assert "gates=True" in shown.out
 
 
 def test_the_command_refuses_in_a_sentence():
@@ -205,7 +213,22 @@ def test_the_command_refuses_in_a_sentence():
     assert done.err.count("\n") == 1
 
 
+def test_differences_come_in_groups_and_are_built_for_as_many_stacks_as_frames():
+    with torch.device("meta"):
+        network = build("resnet18", 5, modality="rgbdiff")
+        assert network(torch.empty(1, 3, 48, 64, 64)).shape == (1, 5)
+    assert main(Options("resnet18", choices=Choices(modality="rgbdiff"))) == 0
+
+
+def test_timms_networks_of_one_size_are_built_for_it():
+    assert entry_of("timm:beit_base_patch16_384").usual == (8, 384)
+    assert entry_of("timm:resnet18").usual == (8, 224)
+
+
 BAD_COMMANDS = [
+    (Options("r3d_18", loading=Loading(strict=True)), "--weights are loaded; name some"),
+    (Options("r3d_18", loading=Loading(weights="")), "ERROR"),
+    (Options(loading=Loading(freeze="backbone")), "takes --classes alone"),
     (Options("r3d_18", choices=Choices(gates=True)), "r3d_18 has no option gates"),
     (Options("s3d", frames=2), "at least 5 frames"),
     (Options("resnet18", depth=0), "depth"),
