@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -222,7 +224,7 @@ class Wrapped(nn.Module):
         self.module = module
 
 
-WRAPPED = {
+WRAPPED: dict[str, Callable[..., Any]] = {
     "compiled": torch.compile,
     "distributed": Wrapped,
     "distributed, then compiled": lambda network: torch.compile(Wrapped(network)),
@@ -235,7 +237,7 @@ def test_wrapped_networks_have_the_same_groups(wrap, tmp_path):
     torch.save(published(small(400)), tmp_path / "k400.pth")
     network = small(5)
     report = load(network, tmp_path / "k400.pth")
-    options = {"lr": 0.1, "weight_decay": 1e-4, "fine_tune": 0.25}
+    options: dict[str, Any] = {"lr": 0.1, "weight_decay": 1e-4, "fine_tune": 0.25}
     plain = parameter_groups(network, loaded=report.loaded, **options)
     assert len(plain) == 4
     for loaded in (report, report.loaded):

@@ -213,6 +213,7 @@ def test_what_is_released_learns_again():
         if isinstance(layer, nn.BatchNorm3d):
             assert not norm.is_held(layer)
             assert layer.weight.grad is not None
+            assert layer.running_mean is not None
             assert not torch.equal(layer.running_mean, before[f"{name}.running_mean"])
     assert vars(network[5]).keys() == vars(nn.BatchNorm3d(6)).keys()
 
