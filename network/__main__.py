@@ -17,10 +17,11 @@ import tyro
 
 from network.count import CONVENTION, macs, parameters
 from network.freeze import freeze
+from network.from_timm import TIMM
 from network.model import Network
 from network.summary import aligned, gigas, summary
 from network.weights import load
-from network.zoo import NETWORKS, TIMM, build, entry_of
+from network.zoo import NETWORKS, build, entry_of
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from network.consensus import Average, Consensus, Maximum, Relation
 from network.difference import DIFFERENCES, rgb_to_difference, stacks_of
 from network.framefiles import RELATION_HEADS, joined_heads, renamed
-from network.from_timm import timm_backbone
+from network.from_timm import TIMM, timm_backbone
 from network.heads import Tasks
 from network.model import Backbone, Network, Output
 from network.non_local import LEAST_SIZE, add_non_local
@@ -22,7 +22,6 @@ from network.temporal_shift import add_shift
 
 CONSENSUS = ("average", "maximum", "trn", "mtrn", "tsm", "tsm-nl")
 MODALITIES = ("rgb", "rgbdiff")
-TIMM = "timm:"
 NON_LOCAL = "resnet50"
 
 ROWS = "rows_per_clip"

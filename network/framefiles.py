@@ -10,9 +10,8 @@ import re
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
-State = dict[str, Tensor]
+from network.renaming import State
 
 RENAMES = (
     # TSM with non-local blocks: the wrappers around a block and around its first convolution.

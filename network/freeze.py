@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from network.model import Network
 from network.norm import STATISTICS, batchnorms, hold, release
+from network.renaming import COMPILED
 from network.weights import Report
 
 WHAT = "none, batchnorm, stages:N, backbone, all-but-head"
@@ -131,8 +132,7 @@ def _loaded_names(network: nn.Module, loaded: Collection[str]) -> frozenset[str]
 
 def _plain(name: str) -> str:
     """Without what DistributedDataParallel and compiling put before it, or in it."""
-    path = [part for part in name.split(".") if part != "_orig_mod"]
-    return ".".join(path[1:] if path[0] == "module" else path)
+    return name.replace(COMPILED, "").removeprefix("module.")
 
 
 def _keeps_its_size(name: str, parameter: Parameter) -> bool:

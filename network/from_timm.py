@@ -18,6 +18,8 @@ from torch import nn
 
 from network.model import Backbone, Takes
 
+TIMM = "timm:"
+"""What stands before timm's names where ours are listed too."""
 LEAST_SIZE = 32
 """Pixels any convolutional network takes unless its configuration asks for more."""
 
@@ -43,7 +45,7 @@ def timm_backbone(name: str, channels: int, size: int) -> Backbone:
     """timm's network of this name, for pictures of so many channels and usually this size."""
     configuration = _configuration(name)
     model, takes = _build(name, configuration, channels, size)
-    takes.check(f"timm:{name}", takes.frames, size, size)
+    takes.check(f"{TIMM}{name}", takes.frames, size, size)
     heads = tuple((head, "") for head in _all(configuration.classifier))
     return Backbone(model, _width(name, model, channels, size), takes, stages_of(model), heads)
 
@@ -111,11 +113,11 @@ def _width(name: str, model: nn.Module, channels: int, size: int) -> int:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # timm's networks fail in many ways at sizes they were not made for
-        raise ValueError(f"timm:{name} cannot take pictures of {size}x{size} ({error}); try the "
+        raise ValueError(f"{TIMM}{name} cannot take pictures of {size}x{size} ({error}); try the "
                          "size it was published for") from error  # fmt: skip
     model.train(training)
     if features.ndim != 2:
-        raise ValueError(f"timm:{name} gives features of shape {tuple(features.shape)} for one "
+        raise ValueError(f"{TIMM}{name} gives features of shape {tuple(features.shape)} for one "
                          "picture, not one row of numbers; take another network")  # fmt: skip
     return features.shape[1]
 

@@ -141,3 +141,17 @@ class Network(nn.Module):
     def statistics(self) -> dict[str, float]:
         """What is worth logging since the last call, such as the share of open gates."""
         return {}
+
+
+class Mean(nn.Module):
+    """Over these axes. torch's own average pools have no deterministic gradient on CUDA."""
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.mean(self.axes)
+
+    def extra_repr(self) -> str:
+        return f"axes={self.axes}"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import ResNet, resnet18, resnet34, resnet50, resnet101
 
 from network.bninception import LEAST_SIZE, WIDTH, BNInception
 from network.framefiles import VIDEO_HEADS
-from network.model import Backbone, Takes
+from network.model import Backbone, Mean, Takes
 
 RESNETS: dict[str, Callable[[], ResNet]] = {
     "resnet18": resnet18,
@@ -29,7 +29,7 @@ def resnet(name: str, channels: int) -> Backbone:
     width = model.fc.in_features
     # Drawn and thrown away, so that the same seed gives torchvision's own weights.
     model.fc = nn.Identity()
-    model.avgpool = Mean()
+    model.avgpool = Mean((2, 3))
     if channels != 3:
         model.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -42,10 +42,3 @@ def bninception(channels: int) -> Backbone:
     model = BNInception(channels)
     heads = (("last_linear", ""), ("fc", ""), *VIDEO_HEADS)
     return Backbone(model, WIDTH, Takes(frames=1, size=LEAST_SIZE), model.stages(), heads)
-
-
-class Mean(nn.Module):
-    """Of all places of a picture: a plain mean has a deterministic gradient everywhere."""
-
-    def forward(self, features_BCHW: Tensor) -> Tensor:  # noqa: N803
-        return features_BCHW.mean((2, 3))

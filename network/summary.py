@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from network.count import CONVENTION, macs, macs_by_module, on_meta, parameters
+from network.count import CONVENTION, macs_by_module, on_meta, parameters
 from network.model import Network
 
 
@@ -27,13 +27,18 @@ class Layer:
 
 def layers(network: nn.Module, frames: int, size: int, depth: int) -> list[Layer]:
     """Every module down to so many levels below the network that has parameters, as defined."""
+    return _counted(network, frames, size, depth)[0]
+
+
+def _counted(network: nn.Module, frames: int, size: int, depth: int) -> tuple[list[Layer], int]:
+    """The layers, and the MACs of the whole."""
     network = on_meta(network)
     shapes: dict[str, tuple[int, ...]] = {}
     shown = list(_shown(network, depth))
     for path, inner in shown:
         inner.register_forward_hook(_noting(shapes, path))
     counts = macs_by_module(network, frames, size, size)
-    return [
+    found = [
         Layer(
             path,
             type(inner).__name__,
@@ -43,6 +48,7 @@ def layers(network: nn.Module, frames: int, size: int, depth: int) -> list[Layer
         )
         for path, inner in shown
     ]
+    return found, _macs("", network, counts)
 
 
 def _macs(path: str, module: nn.Module, counts: dict[str, dict[str, int]]) -> int:
@@ -67,12 +73,13 @@ def _noting(shapes: dict[str, tuple[int, ...]], path: str) -> Callable[..., None
 
 def summary(network: Network, frames: int, size: int, depth: int = 3) -> str:
     """The layers as a table, and the sums."""
+    found, whole = _counted(network, frames, size, depth)
     rows = [("layer", "kind", "gives", "parameters", "GMACs")] + [
         (_indented(layer.path), layer.kind, "x".join(map(str, layer.shape)) or "-",
          f"{layer.parameters:,}", gigas(layer.macs))
-        for layer in layers(network, frames, size, depth)
+        for layer in found
     ]  # fmt: skip
-    cost = gigas(macs(network, frames, size))
+    cost = gigas(whole)
     return (
         f"{network.name}, one clip of {frames}x{size}x{size}\n\n{aligned(rows, right=(3, 4))}\n\n"
         f"{parameters(network):,} parameters, {cost} GMACs. It takes {network.takes}.\n{CONVENTION}"

@@ -18,7 +18,7 @@ from torchvision.models.video.swin_transformer import ShiftedWindowAttention3d
 from torchvision.ops import StochasticDepth
 
 from network.heads import Tasks
-from network.model import Backbone, Network, Takes
+from network.model import Backbone, Mean, Network, Takes
 from network.positions import resampled
 
 
@@ -169,20 +169,6 @@ class Multiscale(nn.Module):
             stages[-1].append(f"blocks.{index}")
         stages[-1].append("norm")
         return tuple(tuple(stage) for stage in stages)
-
-
-class Mean(nn.Module):
-    """Over these axes."""
-
-    def __init__(self, axes: tuple[int, ...]) -> None:
-        super().__init__()
-        self.axes = axes
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features.mean(self.axes)
-
-    def extra_repr(self) -> str:
-        return f"axes={self.axes}"
 
 
 class WindowMean(nn.Module):

@@ -29,7 +29,7 @@ def find(source: str | Path, network: str, part: str | None = None) -> Found:
     if library == TORCHVISION:
         return read(_torchvision(network, names))
     if library == TIMM:
-        return _timm(":".join(names) or network.removeprefix("timm:"))
+        return _timm(":".join(names) or network.removeprefix(f"{TIMM}:"))
     return read(Path(source), part)
 
 

@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 from network import frame2d, resnet3d, timesformer, vision
 from network.difference import DIFFERENCES
-from network.from_timm import usual_size
+from network.from_timm import TIMM, usual_size
 from network.heads import Tasks
 from network.model import Network
 
-TIMM = "timm:"
 Make = Callable[..., Network]
 
 
@@ -72,8 +71,9 @@ def build(
 
 def _check_values(name: str, entry: Entry, options: dict[str, Any]) -> None:
     """Words where yes or no is meant ("False" is true), and shares that are none."""
+    usually = entry.options
     for option, value in options.items():
-        usual = entry.options[option]
+        usual = usually[option]
         if isinstance(usual, bool) and not isinstance(value, bool):
             raise ValueError(f"{option} of {name} is True or False, got {value!r}")
         if isinstance(usual, float) and not (
